@@ -1,0 +1,177 @@
+"""A media file opened: its packets and decoded frames in file order on one clock, the container's presentation time."""
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import av
+from av.audio.frame import AudioFrame
+from av.container import InputContainer
+from av.format import Flags
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from syncnet.errors import InputError
+
+AnyPath = str | os.PathLike[str]
+OnProblem = Callable[[str], None]
+
+SPLICE_FORWARD_S = 10.0  # a transport stream whose clock leaps by more was spliced; a shorter leap is a pause
+SPLICE_BACKWARD_S = 0.1  # decoding time never runs back, so a clock that does was restarted
+TRUNCATED_S = 1.0  # a file that ends this much before the end its header promises has lost its tail
+
+
+def open_media(path: AnyPath) -> InputContainer:
+    """Open a media file for reading; raises InputError in words that say what is wrong with it."""
+    file = Path(path)
+    if not file.exists():
+        raise InputError(f"{file}: no such file")
+    if file.is_dir():
+        raise InputError(f"{file}: this is a directory; name a media file in it")
+    if not file.is_file():
+        raise InputError(f"{file}: not a regular file; save the stream to a file first")
+    if file.stat().st_size == 0:
+        raise InputError(f"{file}: the file is empty (0 bytes)")
+    try:
+        # "file:" keeps a colon in the name from being a protocol; the whitelist keeps playlists off the network.
+        return av.open(f"file:{file}", metadata_errors="replace", options={"protocol_whitelist": "file,crypto,data"})
+    except PermissionError as error:
+        raise InputError(f"{file}: permission denied") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if _lacks_moov(file):
+            raise InputError(
+                f"{file}: the mp4/mov index (moov) is missing: the recording or copy was cut off before its end; "
+                "copy the file again, or rebuild its index with a recovery tool"
+            ) from error
+        raise InputError(f"{file}: not a media file that FFmpeg can read") from error
+
+
+def _lacks_moov(file: Path) -> bool:
+    """Whether a file is ISO base media (mp4, mov) without the box that says where its samples are."""
+    with file.open("rb") as opened:
+        boxes = list(_top_boxes(opened, file.stat().st_size))
+    known = {b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot"}
+    return bool(boxes) and boxes[0] in known and b"moov" not in boxes and b"moof" not in boxes
+
+
+def _top_boxes(opened: BinaryIO, size: int) -> Iterator[bytes]:
+    """The types of the top-level boxes of an ISO base media file (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at + 8 <= size:
+        opened.seek(at)
+        length, kind = struct.unpack(">I4s", opened.read(8))
+        if length == 1:
+            large = opened.read(8)
+            length = struct.unpack(">Q", large)[0] if len(large) == 8 else size
+        yield kind
+        if length == 0:
+            return
+        at += max(length, 8)
+
+
+def moving_pictures(container: InputContainer) -> tuple[VideoStream, ...]:
+    """The video streams of a file that can be decoded, cover art and thumbnails left out."""
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    return tuple(s for s in container.streams.video if not s.disposition & still and s.codec_context is not None)
+
+
+def ignore(_: str) -> None:
+    """Take note of nothing: the default for reports of damage."""
+
+
+def seek(container: InputContainer, time: float) -> bool:
+    """Go to packets before `time` (s) where the container's timestamps can be trusted after a seek; else stay.
+
+    Transport streams are read from the start, since their splices show only on the way.
+    """
+    if _has(container, Flags.ts_discont) or _has(container, Flags.no_timestamps):
+        return False
+    try:
+        container.seek(round(time * float(av.time_base)))
+    except (av.FFmpegError, OSError):
+        return False
+    return True
+
+
+def _has(container: InputContainer, flag: Flags) -> bool:
+    return bool(container.format.flags & cast("int", flag.value))
+
+
+def seconds(stream: Stream, timestamp: int) -> float:
+    """A timestamp of a stream in seconds; exact to the rounding of a float."""
+    base = stream.time_base
+    if base is None:
+        raise InputError(f"stream {stream.index} has no time base")
+    return timestamp * base.numerator / base.denominator
+
+
+def packets(container: InputContainer, report: OnProblem) -> "Iterator[Packet[Stream]]":
+    """All packets of a file in file order; timestamps go on through the splices of transport streams.
+
+    Where a transport stream's clock restarts (files joined end to end), all streams are moved by the same amount, so
+    that their offset stays. Reading stops at damage that cannot be passed; that, and a file that ends
+    before the end its header promises, is reported.
+    """
+    spliced = _has(container, Flags.ts_discont)
+    shift = 0.0
+    last_dts: dict[int, float] = {}
+    end = 0.0
+    reading = container.demux()
+    while True:
+        try:
+            packet = next(reading, None)
+        except (av.FFmpegError, OSError) as error:
+            report(f"reading stopped at {end:.1f} s: {error}")
+            break
+        if packet is None:
+            break
+        if packet.size == 0:
+            continue
+        stream = packet.stream
+        if spliced and packet.dts is not None:
+            dts = seconds(stream, packet.dts) + shift
+            before = last_dts.get(stream.index, dts)
+            if dts < before - SPLICE_BACKWARD_S or dts > before + SPLICE_FORWARD_S:
+                shift += before - dts
+                dts = before
+            last_dts[stream.index] = dts
+        if shift and stream.time_base is not None:
+            ticks = round(shift / stream.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+        if packet.pts is not None and stream.type in ("video", "audio"):
+            end = max(end, seconds(stream, packet.pts + (packet.duration or 0)))
+        yield packet
+    promised = _promised_end(container)
+    if promised is not None and end < promised - TRUNCATED_S:
+        report(f"the file is cut off: it ends at {end:.1f} s of {promised:.1f} s; what is there is used")
+
+
+def _promised_end(container: InputContainer) -> float | None:
+    """Presentation time at which a file's header says it ends; None where it says nothing."""
+    if container.duration is None or _has(container, Flags.no_timestamps):
+        return None
+    return ((container.start_time or 0) + container.duration) / float(av.time_base)
+
+
+def decoded(container: InputContainer, stream: Stream, report: OnProblem) -> Iterator[VideoFrame | AudioFrame]:
+    """The decoded frames of one stream in presentation order; damaged packets are left out and reported once."""
+    damaged = 0
+    for packet in packets(container, report):
+        if packet.stream_index != stream.index:
+            continue
+        try:
+            yield from packet.decode()  # type: ignore[misc]
+        except (av.FFmpegError, OSError):
+            damaged += 1
+    try:
+        yield from stream.codec_context.decode(None)  # type: ignore[attr-defined]
+    except (av.FFmpegError, OSError):
+        damaged += 1
+    if damaged:
+        kind = "picture" if stream.type == "video" else "sound"
+        report(f"{damaged} damaged {kind} packet{'s' if damaged > 1 else ''} left out")
