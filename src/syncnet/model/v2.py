@@ -161,7 +161,7 @@ def _graph(name: str, shape: list[int], layers: list[nn.Module]) -> onnx.ModelPr
         weights.extend(numpy_helper.from_array(t, n) for t, n in zip(tensors, names, strict=True))
         last = len(nodes) + 1 == wanted
         out = "embedding" if last else f"{op}{len(nodes)}"
-        nodes.append(helper.make_node(op, [flow, *names], [out], **attributes)  # type: ignore[arg-type])
+        nodes.append(helper.make_node(op, [flow, *names], [out], **attributes))  # type: ignore[arg-type]
         flow = out
 
     wanted = sum(not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for layer in layers)
