@@ -101,7 +101,7 @@ def mean_curve(distances: NDArray[np.float32], pairs: Pairs) -> NDArray[np.float
     `Pairs.PADDED` takes every row; `Pairs.VALID` those whose partner exists, NaN where fewer than `MIN_PAIRS` do.
     """
     if pairs is Pairs.PADDED:
-        return distances.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return np.asarray(distances.mean(axis=0, dtype=np.float64), np.float32)
     count, width = distances.shape
     shifts = np.arange(width) - width // 2
     partner = np.arange(count)[:, None] + shifts[None, :]
@@ -109,7 +109,7 @@ def mean_curve(distances: NDArray[np.float32], pairs: Pairs) -> NDArray[np.float
     total = np.where(valid, distances, 0.0).sum(axis=0, dtype=np.float64)
     number = valid.sum(axis=0)
     mean = total / np.maximum(number, 1)
-    return np.where(number >= MIN_PAIRS, mean, np.nan).astype(np.float32)
+    return np.asarray(np.where(number >= MIN_PAIRS, mean, np.nan), np.float32)
 
 
 def lower_median(values: NDArray[np.float32]) -> float:
@@ -121,8 +121,7 @@ def lower_median(values: NDArray[np.float32]) -> float:
 def median_filter(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Running median over an odd `size` with zeros past both ends, as scipy.signal.medfilt; same length."""
     padded = np.pad(values, size // 2)
-    middle: NDArray[np.float32] = np.median(sliding_window_view(padded, size), axis=1).astype(values.dtype)
-    return middle
+    return np.asarray(np.median(sliding_window_view(padded, size), axis=1), values.dtype)
 
 
 def score(
