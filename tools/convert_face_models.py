@@ -64,7 +64,15 @@ class Graph:
         return self.node("Conv", [x, self.constant(weight), self.constant(bias)], **attributes)
 
     def prelu(self, x: str, slope: Array) -> str:
-        return self.node("PRelu", [x, self.constant(slope)])
+        """PReLU; over pictures as slope * x + (1 - slope) * relu(x), two depthwise convolutions that onnxruntime runs
+        some ten times faster than its own PRelu."""
+        if slope.ndim < 3:
+            return self.node("PRelu", [x, self.constant(slope)])
+        kernel = slope.reshape(-1, 1, 1, 1)
+        each = {"group": len(kernel), "kernel_shape": [1, 1]}
+        linear = self.node("Conv", [x, self.constant(kernel)], **each)
+        bent = self.node("Conv", [self.node("Relu", [x]), self.constant(1 - kernel)], **each)
+        return self.node("Add", [linear, bent])
 
     def pool(self, x: str, kernel: int, stride: int, ceil: bool) -> str:
         return self.node("MaxPool", [x], kernel_shape=[kernel] * 2, strides=[stride] * 2, ceil_mode=int(ceil))

@@ -1,0 +1,152 @@
+"""Windows -> embeddings: the two streams run by onnxruntime, and the registry of models that ship with the package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncnet.errors import InputError
+from syncnet.media import FPS
+
+WINDOW_FRAMES = 5
+"""Frames in a video window: 0.2 s at 25 fps."""
+
+WINDOW_COLUMNS = 20
+"""MFCC columns in an audio window: 0.2 s at 100 Hz."""
+
+WINDOW_S = WINDOW_FRAMES / FPS
+"""Length of a window in seconds; windows are named by the time of their middle, `WINDOW_S / 2` after their start."""
+
+EMBEDDING = 256
+DEFAULT_MODEL = "syncnet"
+
+_WEIGHTS = Path(__file__).parent / "weights"
+_EPS = 1e-3  # added to a standard deviation before dividing by it, in units of the feature
+_VIDEO_CHUNK = 60  # frames through the trunk at once
+_AUDIO_CHUNK = 1000  # MFCC columns through the trunk at once
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Name, folder and description (config, figures, licence, hashes) of a model in the registry."""
+
+    name: str
+    folder: Path
+    description: dict[str, Any]
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Name, version and hash as every result states them."""
+        return {k: str(self.description[k]) for k in ("name", "version", "hash") if k in self.description}
+
+
+def models() -> dict[str, ModelInfo]:
+    """The models inside the package by name."""
+    found = sorted(_WEIGHTS.glob("*/syncnet-model.json"))
+    return {p.parent.name: ModelInfo(p.parent.name, p.parent, json.loads(p.read_text())) for p in found}
+
+
+def find_model(name: str | Path = DEFAULT_MODEL) -> ModelInfo:
+    """Look a model up by its registry name or by the folder that `syncnet export` wrote; raises `InputError`."""
+    known = models()
+    if str(name) in known:
+        return known[str(name)]
+    folder = Path(name)
+    described = folder / "syncnet-model.json"
+    if described.is_file():
+        return ModelInfo(folder.name, folder, json.loads(described.read_text()))
+    raise InputError(f"no model {str(name)!r}: known are {', '.join(known) or 'none'}, or give an exported folder.")
+
+
+class Encoder:
+    """The two streams of one model, ready to run.
+
+    Embeddings lie on a sphere of radius 10, so Euclidean distances go from 0 (same) over about 14 (unrelated) to 20.
+    Pictures, MFCC and trunk features are standardised by the statistics of the stretch they come from: hand in a whole
+    track or a long piece of one (1 s at the very least), not single windows.
+    """
+
+    def __init__(self, model: ModelInfo | str | Path = DEFAULT_MODEL, *, threads: int = 2) -> None:
+        import onnxruntime as ort
+
+        self.model = model if isinstance(model, ModelInfo) else find_model(model)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+
+        def session(part: str) -> Any:
+            return ort.InferenceSession(
+                self.model.folder / f"{part}.onnx", options, providers=["CPUExecutionProvider"]
+            )
+
+        self._video_trunk, self._video_head = session("video_trunk"), session("video_head")
+        self._audio_trunk, self._audio_head = session("audio_trunk"), session("audio_head")
+
+    def embed_video(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed every window of five mouth crops: `(T, 111, 111)` uint8 -> `(T - 4, 256)` float32.
+
+        Window i covers frames i ... i + 4. Fewer than five frames give `(0, 256)`.
+        """
+        if len(crops) < WINDOW_FRAMES:
+            return np.zeros((0, EMBEDDING), np.float32)
+        mean, std = _picture_statistics(crops)
+        features = [
+            _run(self._video_trunk, ((crops[a:b].astype(np.float32) - mean) / std)[None])[0]
+            for a, b in _chunks(len(crops), _VIDEO_CHUNK, WINDOW_FRAMES - 1)
+        ]
+        return _run(self._video_head, standardise(np.concatenate(features)))
+
+    def embed_audio(self, mfcc: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed every window of twenty MFCC columns: `(13, N)` float32 -> `(N - 19, 256)` float32.
+
+        Window j covers columns j ... j + 19. Fewer than twenty columns give `(0, 256)`.
+        """
+        if mfcc.shape[1] < WINDOW_COLUMNS:
+            return np.zeros((0, EMBEDDING), np.float32)
+        columns = np.ascontiguousarray(standardise(mfcc.T).T)
+        features = [
+            _run(self._audio_trunk, columns[None, :, a:b])[0]
+            for a, b in _chunks(columns.shape[1], _AUDIO_CHUNK, WINDOW_COLUMNS - 1)
+        ]
+        return _run(self._audio_head, standardise(np.concatenate(features)))
+
+
+@lru_cache(maxsize=2)
+def default_encoder(name: str = DEFAULT_MODEL, threads: int = 2) -> Encoder:
+    """The encoder of a registry model, loaded once per process."""
+    return Encoder(name, threads=threads)
+
+
+def standardise(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give every column of `(T, F)` zero mean and unit variance over the T rows: what a clip is made of, not who."""
+    mean = features.mean(axis=0, dtype=np.float64)
+    std = features.std(axis=0, dtype=np.float64) + _EPS
+    return np.asarray((features - mean) / std, np.float32)
+
+
+def _picture_statistics(crops: NDArray[np.uint8]) -> tuple[np.float32, np.float32]:
+    """Mean and standard deviation over all pixels of a stretch, from its histogram (exact, no float copy)."""
+    counts = np.bincount(crops.reshape(-1), minlength=256).astype(np.float64)
+    levels = np.arange(256.0)
+    mean = (counts * levels).sum() / counts.sum()
+    variance = (counts * (levels - mean) ** 2).sum() / counts.sum()
+    return np.float32(mean), np.float32(np.sqrt(variance) + 1.0)
+
+
+def _chunks(length: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """Ranges of `size + overlap` that step by `size`, so that windows of `overlap + 1` are each met exactly once."""
+    for first in range(0, max(length - overlap, 1), size):
+        yield first, min(length, first + size + overlap)
+
+
+def _run(session: Any, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    name = session.get_inputs()[0].name
+    return np.asarray(session.run(None, {name: np.ascontiguousarray(array, np.float32)})[0], np.float32)
