@@ -51,12 +51,23 @@ def frames(path: AnyPath, *, fps: float = FPS, on_problem: OnProblem | None = No
     is passed over is told to `on_problem` in words. Raises InputError when the file cannot be read, has no video or
     none that can be decoded. Memory does not grow with the length of the file.
     """
+    shown: VideoFrame | None = None
+    for time, frame in decoded_on_grid(path, fps=fps, on_problem=on_problem):
+        if frame is not shown:
+            upright, shown = luma(frame), frame
+        yield Frame(time, upright)
+
+
+def decoded_on_grid(
+    path: AnyPath, *, fps: float = FPS, on_problem: OnProblem | None = None
+) -> Iterator[tuple[float, VideoFrame]]:
+    """The grid of `frames` with each time's decoded picture as it is, colours, rotation and all; raises as it does."""
     with open_media(path) as container:
         stream = _first_video(container, path)
         empty = True
-        for frame in _on_grid(native_pictures(container, stream, on_problem or ignore), fps):
+        for time, frame in _on_grid(native_pictures(container, stream, on_problem or ignore), fps):
             empty = False
-            yield frame
+            yield time, frame
         if empty:
             raise InputError(f"{path}: no picture of the video stream ({stream.name}) can be decoded")
 
@@ -85,7 +96,7 @@ def native_pictures(container: InputContainer, stream: VideoStream, report: OnPr
         yield last
 
 
-def _on_grid(pictures: Iterable[Picture], fps: float) -> Iterator[Frame]:
+def _on_grid(pictures: Iterable[Picture], fps: float) -> Iterator[tuple[float, VideoFrame]]:
     """Resample pictures to a grid of `fps` from the first one's time on, each grid time by its nearest picture."""
     start = 0.0
     k = 0
@@ -95,17 +106,13 @@ def _on_grid(pictures: Iterable[Picture], fps: float) -> Iterator[Frame]:
             start = picture.time
         else:
             middle = (shown.time + picture.time) / 2
-            upright: NDArray[np.uint8] | None = None
             while start + k / fps < middle:
-                upright = luma(shown.frame) if upright is None else upright
-                yield Frame(start + k / fps, upright)
+                yield start + k / fps, shown.frame
                 k += 1
         shown = picture
     if shown is not None:
-        upright = None
         while start + k / fps < max(shown.end - LAST_PICTURE_SLACK_S, start + LAST_PICTURE_SLACK_S):
-            upright = luma(shown.frame) if upright is None else upright
-            yield Frame(start + k / fps, upright)
+            yield start + k / fps, shown.frame
             k += 1
 
 
