@@ -1,3 +1,41 @@
 """Measure how far sound and lips are apart in talking video, repair it, and find who speaks."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from syncnet.errors import InputError, NoAnswer, SyncNetError
+
+if TYPE_CHECKING:
+    from syncnet.analysis import SyncResult, TrackResult
+    from syncnet.analysis import analyse as detect
+    from syncnet.embeddings import Embeddings, embed
+
 __version__ = "0.1.0"
+__all__ = [
+    "Embeddings",
+    "InputError",
+    "NoAnswer",
+    "SyncNetError",
+    "SyncResult",
+    "TrackResult",
+    "detect",
+    "embed",
+]
+
+_HOME = {
+    "detect": ("syncnet.analysis", "analyse"),
+    "SyncResult": ("syncnet.analysis", "SyncResult"),
+    "TrackResult": ("syncnet.analysis", "TrackResult"),
+    "embed": ("syncnet.embeddings", "embed"),
+    "Embeddings": ("syncnet.embeddings", "Embeddings"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what a public name stands for when it is first used, so that `import syncnet` stays light."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOME[name]
+    return getattr(import_module(module), attribute)

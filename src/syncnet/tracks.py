@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -69,12 +69,13 @@ def mouth_tracks(
     piece_s: float = PIECE_S,
     finder: FaceFinder | None = None,
     follower: FaceFollower | None = None,
+    on_cut: Callable[[float], None] | None = None,
 ) -> Iterator[MouthTrack]:
     """Follow every face of a film from cut to cut and yield its mouth, each track (or minute of it) as it ends.
 
     Faces are searched for at the start of a shot and now and then, and followed on every frame. `crop`: pixels on a
-    side; `side`: that side in units of face size; frames must come at 25 a second. Memory is bounded by `piece_s`
-    seconds of crops per face. Tracks shorter than 0.4 s are dropped. Raises what the frame source raises.
+    side; `side`: that side in units of face size; frames must come at 25 a second. `on_cut` is told when each shot starts.
+    Memory is bounded by `piece_s` seconds of crops per face. Tracks shorter than 0.4 s are dropped. Raises what the frame source raises.
     """
     finder = finder or FaceFinder()
     follower = follower or FaceFollower()
@@ -82,6 +83,8 @@ def mouth_tracks(
     scene = _Scene(crop, side, int(piece_s * FPS), finder, follower)
     for frame in frames:
         if cut(frame.luma):
+            if on_cut:
+                on_cut(frame.time)
             yield from scene.cut()
         yield from scene.step(frame)
     yield from scene.cut()
@@ -245,7 +248,7 @@ def mouth_crop(patch: _Patch, near: list[Face], crop: int, side: float) -> NDArr
     pixels = patch.pixels
     if scale > 1.5:  # shrink by averaging first: plain bilinear sampling would alias
         blur = 0.4 * scale
-        pixels = cv2.GaussianBlur(pixels, (0, 0), blur)
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), blur), np.uint8)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     warped = cv2.warpAffine(pixels, to_picture, (crop, crop), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.uint8)

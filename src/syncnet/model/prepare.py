@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def _mapped(
         running: dict[Future[Prepared], Source] = {}
         waiting = iter(todo)
         while True:
-            while len(running) < 2 * jobs and (source := next(waiting, None)) is not None:
+            for source in islice(waiting, 2 * jobs - len(running)):
                 running[pool.submit(work, source.path, config)] = source
             if not running:
                 return
