@@ -1,17 +1,23 @@
 """A media file opened: its packets and decoded frames in file order on one clock, the container's presentation time."""
 
+import math
 import os
+import re
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -22,6 +28,8 @@ OnProblem = Callable[[str], None]
 
 SPLICE_FORWARD_S = 10.0  # a transport stream whose clock leaps by more was spliced; a shorter leap is a pause
 SPLICE_BACKWARD_S = 0.1  # decoding time never runs back, so a clock that does was restarted
+OPUS_DELAY_FIXED_IN = (59, 31)  # libavformat; see `_opus_written_early`
+OPUS_RATE = 48000  # Opus counts its pre-skip at this rate whatever it codes (RFC 7845, 5.1)
 TRUNCATED_S = 1.0  # a file that ends this much before the end its header promises has lost its tail
 
 
@@ -86,9 +94,11 @@ def ignore(_: str) -> None:
 def seek(container: InputContainer, time: float) -> bool:
     """Go to packets before `time` (s) where the container's timestamps can be trusted after a seek; else stay.
 
-    Transport streams are read from the start, since their splices show only on the way.
+    Transport streams are read from the start, since their splices show only on the way; so is Opus that needs the
+    delay told by its first packet.
     """
-    if _has(container, Flags.ts_discont) or _has(container, Flags.no_timestamps):
+    opus_delay = any(_opus_written_early(container, stream) for stream in container.streams.audio)
+    if opus_delay or _has(container, Flags.ts_discont) or _has(container, Flags.no_timestamps):
         return False
     try:
         container.seek(round(time * float(av.time_base)))
@@ -110,27 +120,18 @@ def seconds(stream: Stream, timestamp: int) -> float:
 
 
 def packets(container: InputContainer, report: OnProblem) -> "Iterator[Packet[Stream]]":
-    """All packets of a file in file order; timestamps go on through the splices of transport streams.
+    """All packets of a file in file order, their timestamps corrected where the container is known to be wrong.
 
     Where a transport stream's clock restarts (files joined end to end), all streams are moved by the same amount, so
-    that their offset stays. Reading stops at damage that cannot be passed; that, and a file that ends
-    before the end its header promises, is reported.
+    that their offset stays; Opus that a muxer placed early is moved back. Reading stops at damage that cannot be
+    passed; that, and a file that ends before the end its header promises, is reported.
     """
     spliced = _has(container, Flags.ts_discont)
     shift = 0.0
     last_dts: dict[int, float] = {}
+    opus_delay = {s.index: 0.0 for s in container.streams.audio if _opus_written_early(container, s)}
     end = 0.0
-    reading = container.demux()
-    while True:
-        try:
-            packet = next(reading, None)
-        except (av.FFmpegError, OSError) as error:
-            report(f"reading stopped at {end:.1f} s: {error}")
-            break
-        if packet is None:
-            break
-        if packet.size == 0:
-            continue
+    for packet in _readable(container, report):
         stream = packet.stream
         if spliced and packet.dts is not None:
             dts = seconds(stream, packet.dts) + shift
@@ -139,16 +140,49 @@ def packets(container: InputContainer, report: OnProblem) -> "Iterator[Packet[St
                 shift += before - dts
                 dts = before
             last_dts[stream.index] = dts
-        if shift and stream.time_base is not None:
-            ticks = round(shift / stream.time_base)
-            packet.pts = None if packet.pts is None else packet.pts + ticks
-            packet.dts = None if packet.dts is None else packet.dts + ticks
+        if stream.index in opus_delay and packet.has_sidedata("skip_samples"):
+            skipped = struct.unpack_from("<I", bytes(packet.get_sidedata("skip_samples")))[0]
+            opus_delay[stream.index] = opus_delay[stream.index] or skipped / OPUS_RATE
+        _move(packet, shift + opus_delay.get(stream.index, 0.0))
         if packet.pts is not None and stream.type in ("video", "audio"):
             end = max(end, seconds(stream, packet.pts + (packet.duration or 0)))
         yield packet
     promised = _promised_end(container)
     if promised is not None and end < promised - TRUNCATED_S:
         report(f"the file is cut off: it ends at {end:.1f} s of {promised:.1f} s; what is there is used")
+
+
+def _readable(container: InputContainer, report: OnProblem) -> "Iterator[Packet[Stream]]":
+    """The packets with data in them, up to the end or to damage that cannot be passed."""
+    try:
+        for packet in container.demux():
+            if packet.size:
+                yield packet
+    except (av.FFmpegError, OSError) as error:
+        report(f"reading stopped before the end of the file: {error}")
+
+
+def _move(packet: "Packet[Stream]", by: float) -> None:
+    """Move a packet's timestamps by an amount in seconds, rounded to its time base as libavformat rounds."""
+    base = packet.stream.time_base
+    if by and base is not None:
+        ticks = math.floor(by / base + 0.5)
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+
+
+def _opus_written_early(container: InputContainer, stream: Stream) -> bool:
+    """Whether an Opus track plays early by its own pre-skip for a fault of the program that wrote the file.
+
+    In Matroska and WebM a player subtracts the CodecDelay from a track's timestamps (RFC 9559, 5.1.4.1.25).
+    libavformat before 59.31 wrote that element without adding it to the timestamps first, so every file by ffmpeg 5.1
+    or older has its Opus sound 6.5 ms too early; its video is right.
+    """
+    if "matroska" not in container.format.name or stream.codec_context is None or "opus" not in (stream.name or ""):
+        return False
+    tags = {key.lower(): value for key, value in container.metadata.items()}
+    writer = re.match(r"Lavf(\d+)\.(\d+)\.", tags.get("encoder", ""))
+    return writer is not None and (int(writer[1]), int(writer[2])) < OPUS_DELAY_FIXED_IN
 
 
 def _promised_end(container: InputContainer) -> float | None:
@@ -159,19 +193,37 @@ def _promised_end(container: InputContainer) -> float | None:
 
 
 def decoded(container: InputContainer, stream: Stream, report: OnProblem) -> Iterator[VideoFrame | AudioFrame]:
-    """The decoded frames of one stream in presentation order; damaged packets are left out and reported once."""
+    """The decoded frames of one stream in presentation order; what cannot be decoded is left out and reported once.
+
+    AVI tells no presentation times: there the n-th picture shown gets the time of the n-th picture stored.
+    """
+    stored_times: deque[int | None] | None = None
+    if container.format.name == "avi" and stream.type == "video":
+        stored_times = deque()
     damaged = 0
-    for packet in packets(container, report):
-        if packet.stream_index != stream.index:
+    for packet in chain(packets(container, report), [None]):
+        if packet is not None and packet.stream_index != stream.index:
             continue
+        if packet is not None and stored_times is not None:
+            stored_times.append(packet.dts)
         try:
-            yield from packet.decode()  # type: ignore[misc]
+            found = _decode(stream, packet)
         except (av.FFmpegError, OSError):
             damaged += 1
-    try:
-        yield from stream.codec_context.decode(None)  # type: ignore[attr-defined]
-    except (av.FFmpegError, OSError):
-        damaged += 1
+            if stored_times:
+                stored_times.pop()
+            continue
+        for frame in found:
+            if stored_times:
+                frame.pts = stored_times.popleft()
+            yield frame
+    damaged += len(stored_times or ())
     if damaged:
         kind = "picture" if stream.type == "video" else "sound"
         report(f"{damaged} damaged {kind} packet{'s' if damaged > 1 else ''} left out")
+
+
+def _decode(stream: Stream, packet: "Packet[Stream] | None") -> list[VideoFrame | AudioFrame]:
+    """The frames that a packet completes, or, for None, those that the decoder still holds."""
+    context = cast("VideoCodecContext | AudioCodecContext", stream.codec_context)
+    return list(context.decode(packet))
