@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from syncnet import __version__
+from syncnet.commands.detect import detect
 from syncnet.commands.prepare import prepare
+from syncnet.commands.tracks import tracks
 from syncnet.errors import SyncNetError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -21,6 +23,8 @@ app = typer.Typer(
 )
 
 # One line for each command, in the order of the help text. Their modules import nothing heavy until they run.
+app.command()(detect)
+app.command()(tracks)
 app.command()(prepare)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from syncnet.offset import in_words, window_offsets
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     from syncnet.analysis import SyncResult, TrackResult
 

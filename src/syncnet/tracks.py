@@ -74,8 +74,9 @@ def mouth_tracks(
     """Follow every face of a film from cut to cut and yield its mouth, each track (or minute of it) as it ends.
 
     Faces are searched for at the start of a shot and now and then, and followed on every frame. `crop`: pixels on a
-    side; `side`: that side in units of face size; frames must come at 25 a second. `on_cut` is told when each shot starts.
-    Memory is bounded by `piece_s` seconds of crops per face. Tracks shorter than 0.4 s are dropped. Raises what the frame source raises.
+    side; `side`: that side in units of face size; frames must come at 25 a second. `on_cut` is told when each shot
+    starts. Memory is bounded by `piece_s` seconds of crops per face. Tracks shorter than 0.4 s are dropped. Raises what
+    the frame source raises.
     """
     finder = finder or FaceFinder()
     follower = follower or FaceFollower()

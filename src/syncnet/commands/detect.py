@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncnet.commands.output import check_writable, write_text
 from syncnet.errors import InputError, SyncNetError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def detect(
     if plot is not None and len(files) > 1:
         raise InputError("--plot draws one file: give a single recording.")
     for out in (csv_out, plot):
-        _check_writable(out)
+        check_writable(out)
 
     from syncnet.analysis import analyse, only_track
     from syncnet.commands.progress import file_progress
@@ -68,7 +68,7 @@ def detect(
             for line in lines_in_words(result):
                 typer.echo(line)
     if csv_out is not None:
-        _write(csv_out, windows_csv(results))
+        write_text(csv_out, windows_csv(results))
     if plot is not None and results:
         save_plot(results[0], plot)
     if worst:
@@ -80,23 +80,3 @@ def _report_failure(path: Path, error: SyncNetError, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"file": str(path), "offset_ms": None, "trusted": False, "error": text}))
     typer.secho(text if text.startswith(str(path)) else f"{path}: {text}", fg="red", err=True)
-
-
-def _check_writable(out: Path | None) -> None:
-    """Find out before the long work, not after it, that a result could not be written."""
-    if out is None:
-        return
-    if out.is_dir():
-        raise InputError(f"{out} is a directory: give the name of a file to write.")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise InputError(f"{out} cannot be written: {out.parent} is missing or not writable.")
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error

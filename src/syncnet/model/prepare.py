@@ -170,7 +170,8 @@ def find_sources(folder: Path, *, split: str | None = None) -> list[Source]:
         with open(listed, newline="") as file:
             rows = [r for r in csv.DictReader(file) if split is None or r.get("split") == split]
         found = [
-            Source(folder / r["file"], r["file"], r["speaker"], r.get("corpus", ""), r.get("kind", "real")) for r in rows
+            Source(folder / r["file"], r["file"], r["speaker"], r.get("corpus", ""), r.get("kind", "real"))
+            for r in rows
         ]
     else:
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS and p.is_file())
