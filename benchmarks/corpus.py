@@ -1,0 +1,70 @@
+"""The measuring clips: where they are, and how to make variants of them with the `ffmpeg` program."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARED = Path(os.environ.get("SYNCNET_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@dataclass(frozen=True)
+class DevClip:
+    """One clip of the dev split: measured on, never learned from."""
+
+    path: Path
+    name: str
+    speaker: str
+    kind: str
+    corpus: str
+    seconds: float
+    fps: float
+
+
+def dev_clips(most: int | None = None) -> list[DevClip]:
+    """The clips of the dev split in the order of the manifest, or an even choice of `most` of them."""
+    listed = SHARED / "data" / "manifest.csv"
+    if not listed.is_file():
+        raise SystemExit(f"no corpus: {listed} is missing (set SYNCNET_SHARED to the folder that holds data/).")
+    with listed.open(newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r["split"] == "dev"]
+    clips = [
+        DevClip(
+            SHARED / "data" / r["file"],
+            r["file"].removeprefix("clips/").rsplit(".", 1)[0],
+            r["speaker"],
+            r["kind"],
+            r["corpus"],
+            float(r["seconds"]),
+            float(r["fps"]),
+        )
+        for r in rows
+    ]
+    if most is None or most >= len(clips):
+        return clips
+    return [clips[round(k * (len(clips) - 1) / max(1, most - 1))] for k in range(most)]
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    """Run the ffmpeg program quietly; stops the benchmark with its message when it fails."""
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+
+
+def shift_timestamps(clip: Path, out: Path, shift_ms: float) -> None:
+    """Copy a clip with all times of its sound moved: not a bit of the streams changes."""
+    ffmpeg(
+        "-i", clip, "-itsoffset", f"{shift_ms / 1000:.3f}", "-i", clip, "-map", "0:v", "-map", "1:a", "-c", "copy", out
+    )
+
+
+def shift_samples(clip: Path, out: Path, shift_ms: float) -> None:
+    """Encode a clip anew (H.264 + AAC) with its sound padded or cut at the front."""
+    times = ("-i", clip, "-itsoffset", f"{shift_ms / 1000:.3f}", "-i", clip, "-map", "0:v", "-map", "1:a")
+    sound = ("-af", "aresample=async=1:first_pts=0", "-c:a", "aac", "-b:a", "128k")
+    ffmpeg(*times, *sound, "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", out)
