@@ -163,11 +163,9 @@ def main() -> None:
     print("\nclips of 4 s and longer, as published, that stand elsewhere than within 40 ms of 0:")
     for r in rows:
         if r.variant == "as published" and r.seconds >= LONG_S and not abs(r.error_ms) <= TOLERANCE_MS:
-            mark = " (listed)" if r.name in listed else ""
             shown = "no answer" if r.offset_ms is None else f"{r.offset_ms:+7.1f} ms"
-            print(
-                f"    {r.name:40s} {shown}  confidence {r.confidence:4.1f}  {'trusted' if r.trusted else 'unsure'}{mark}"
-            )
+            notes = ("trusted" if r.trusted else "unsure") + (" (listed)" if r.name in listed else "")
+            print(f"    {r.name:40s} {shown}  confidence {r.confidence:4.1f}  {notes}")
     if given.json:
         given.json.write_text(json.dumps([asdict(r) for r in rows], indent=1))
 

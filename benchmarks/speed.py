@@ -65,10 +65,8 @@ def main() -> None:
             decode = sorted(float(run(DECODE, path)[0]) for _ in range(repeats))[repeats // 2]
             runs = sorted([float(w) for w in run(DETECT, path)[:2]] for _ in range(repeats))
             detect, peak = runs[repeats // 2]
-            print(
-                f"{minutes:8g} {decode:9.2f} {detect:9.2f} {detect / decode:9.2f} {60 * minutes / detect:12.1f} {peak:9.0f}",
-                flush=True,
-            )
+            figures = f"{decode:9.2f} {detect:9.2f} {detect / decode:9.2f} {60 * minutes / detect:12.1f} {peak:9.0f}"
+            print(f"{minutes:8g} {figures}", flush=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"(medians of {REPEATS} runs up to 2 minutes, else one run; {used.ru_utime:.0f} s of processor time in all)")
 
