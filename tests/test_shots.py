@@ -21,7 +21,7 @@ def scene(seed: int, height: int = 90, width: int = 160) -> Gray:
     for _ in range(12):
         cx, cy, size = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(8, 30)
         picture += rng.uniform(-80, 80) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * size**2))
-    return np.clip(picture, 16, 235).astype(np.uint8)
+    return np.asarray(np.clip(picture, 16, 235), np.uint8)
 
 
 def cuts(frames: list[Gray]) -> list[int]:
