@@ -12,8 +12,8 @@ nothing of the originals but their numbers is used. Changes made on the way, non
 
 * The pictures are grey. Each first convolution's weights are summed over the three colour channels, so that one channel
   goes in where the original would have been fed the same grey three times.
-* The scaling of pixel values (MTCNN: (x - 127.5) / 128; landmarks: x / 255) is folded into the first convolution; pictures
-  go in as 0 to 255.
+* The scaling of pixel values (MTCNN: (x - 127.5) / 128; landmarks: x / 255) is folded into the first convolution:
+  pictures go in as 0 to 255.
 * Softmax over (no face, face) becomes the sigmoid of the difference: one score comes out.
 
 Weights stay 32-bit floats: 16-bit ones would save 2 MB and move single landmarks by up to 0.2 of the 192 pixels. Every
@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -129,7 +128,7 @@ def mtcnn(net: str, weights: dict[str, Array]) -> Graph:
         return graph
     last = {"rnet": 4, "onet": 5}[net]
     side = 3
-    kernel = weights[f"dense{last}.weight"]  # its inputs are ordered column, row, channel: reorder to channel, row, column
+    kernel = weights[f"dense{last}.weight"]  # its inputs are ordered column, row, channel: make it channel, row, column
     kernel = kernel.reshape(len(kernel), side, side, -1).transpose(0, 3, 2, 1).reshape(len(kernel), -1)
     x = graph.dense(graph.node("Flatten", [x]), kernel, weights[f"dense{last}.bias"])
     x = graph.prelu(x, weights[f"prelu{last}.weight"])
@@ -285,8 +284,8 @@ def write(model: onnx.ModelProto, name: str, differences: str) -> None:
     raw = model.SerializeToString()
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(raw)
-    os.replace(temporary, path)
-    print(f"{name:20s} {len(raw) / 1e6:5.2f} MB  sha256 {hashlib.sha256(raw).hexdigest()}  largest difference: {differences}")
+    temporary.replace(path)
+    print(f"{name:20s} {len(raw) / 1e6:5.2f} MB  sha256 {hashlib.sha256(raw).hexdigest()}  differs by {differences}")
 
 
 def main() -> None:
