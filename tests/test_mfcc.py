@@ -157,6 +157,6 @@ def test_wrong_input_is_named() -> None:
     with pytest.raises(InputError, match="mono"):
         mfcc(np.zeros((2, 100), dtype=np.float32))
     with pytest.raises(InputError, match="int16"):
-        mfcc(np.zeros(100, dtype=np.int16))  # type: ignore[arg-type]
+        mfcc(np.zeros(100, dtype=np.int16))
     with pytest.raises(InputError, match="NaN"):
         mfcc(np.array([0.0, np.nan], dtype=np.float32))
