@@ -1,0 +1,251 @@
+"""Make a video of a drawn person who talks, with sound and lips apart by a known time.
+
+    python examples/talking_face.py out.mp4 --offset-ms 187 --seconds 8 --seed 3
+
+The sound comes from espeak-ng, which tells when each phone begins; the lips follow those times. The picture can be
+sampled at any frame rate, and the sound is moved by whole samples, so the offset is exact. The same arguments give the
+same file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from face_drawing import Face, Mouth, Pose
+from face_layers import Image, make_look
+from face_motion import Manner, make_manner, mouths, poses
+from face_speech import Speech, add_pause, random_voice, say, talk
+
+RATE = 48000
+MARGIN = 2.5  # seconds of talk kept ready before and after the clip, to be moved into it by an offset
+_CODECS = {
+    ".mp4": ("libx264", "aac"),
+    ".mov": ("libx264", "aac"),
+    ".mkv": ("libx264", "aac"),
+    ".ts": ("libx264", "aac"),
+    ".avi": ("mpeg4", "mp3"),
+    ".webm": ("libvpx", "libopus"),
+}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is true of a file that was made: sound and lips are `offset_ms` apart (audio time minus video time)."""
+
+    path: Path
+    offset_ms: float
+    seconds: float
+    fps: Fraction
+    size: tuple[int, int]
+    mouth_xy: tuple[tuple[float, float], ...]  # centre of each resting mouth, pixels
+    face_width: float  # pixels
+    times: NDArray[np.float64]  # presentation time of each frame, seconds
+    gap: NDArray[np.float32]  # opening of the speaker's lips in each frame, in half face widths
+
+
+def make(
+    path: str | Path,
+    *,
+    seconds: float | None = None,
+    offset_ms: float = 0.0,
+    seed: int = 0,
+    size: tuple[int, int] = (256, 256),
+    fps: float | Fraction = 25,
+    text: str | None = None,
+    language: str | None = None,
+    faces: int = 1,
+    speaker: int = 0,
+    sound: str = "speech",
+    still: bool = False,
+    face_width: float | None = None,
+    turn: float | None = None,
+) -> Clip:
+    """Write a talking clip; the container follows the extension (.mp4 .mov .mkv .ts .avi .webm).
+
+    `offset_ms` is audio time minus video time: positive is audio late. `seconds` is 6, or as long as `text` takes.
+    `faces` people sit side by side and number `speaker` talks. `sound` is "speech", or "noise" or "silence" with the
+    mouth shut, or "none" for a file without an audio track. `still` freezes the picture while the speech goes on.
+    `face_width` is in pixels, `turn` the mean yaw in degrees. Raises SpeechMissing without espeak-ng.
+    """
+    rate = Fraction(fps).limit_denominator(1001)
+    speech = _speech(seed, text, language, seconds, talking=sound == "speech")
+    length = seconds if seconds is not None else len(speech.samples) / speech.rate - 2 * MARGIN
+    width, height = size
+    times = np.arange(max(1, round(length * rate))) / float(rate)
+    panel = width // faces
+    scale = (face_width or 0.43 * min(panel, height)) / 2
+    centre = (panel / 2, height / 2 - 0.1 * scale)
+    people = [Face(make_look(seed + 1000 * i), panel, height, centre, scale) for i in range(faces)]
+    acts = []
+    for i in range(faces):
+        manner = make_manner(seed + 1000 * i)
+        manner = manner if turn is None else replace(manner, turn=float(np.deg2rad(turn)))
+        talks = i == speaker and sound == "speech"
+        acts.append(act(speech if talks else None, times, manner, seed + 1000 * i, exposure=0.3 / float(rate)))
+    frames = _frames(people, acts, still=still)
+    samples = None if sound == "none" else _sound(speech, sound, length, offset_ms, seed)
+    write_movie(path, frames, rate, samples, blank=width - faces * panel)
+    return Clip(
+        path=Path(path),
+        offset_ms=offset_ms,
+        seconds=length,
+        fps=rate,
+        size=size,
+        mouth_xy=tuple((centre[0] + i * panel, centre[1] + 0.93 * scale) for i in range(faces)),
+        face_width=2 * scale,
+        times=times,
+        gap=np.array([mouth.gap for mouth, _ in acts[speaker]], dtype=np.float32),
+    )
+
+
+def _speech(seed: int, text: str | None, language: str | None, seconds: float | None, *, talking: bool) -> Speech:
+    """What is said, with MARGIN seconds before and after the clip."""
+    rng = np.random.default_rng([seed, 9])
+    voice = random_voice(rng, language or ("en-us" if text else None))
+    if not talking:
+        count = round(((6.0 if seconds is None else seconds) + 2 * MARGIN) * 22050)
+        return Speech(np.zeros(count, dtype=np.float32), 22050, ())
+    if text is None:
+        return talk(seed, voice, (6.0 if seconds is None else seconds) + 2 * MARGIN)
+    return add_pause(say(text, voice), MARGIN + 0.4, before=MARGIN + 0.4)
+
+
+def act(
+    speech: Speech | None, times: NDArray[np.float64], manner: Manner, seed: int, exposure: float
+) -> list[tuple[Mouth, Pose]]:
+    """Mouth and head at each time of the clip, each the mean over the `exposure` (seconds) of a camera."""
+    phones = speech.phones if speech else ()
+    moments = (times[:, None] + exposure * np.array([-0.5, 0.0, 0.5])).ravel() + MARGIN
+    rows = np.array([list(vars(mouth).values()) for mouth in mouths(phones, moments, manner, seed)])
+    means = rows.reshape(len(times), 3, -1).mean(axis=1) if len(times) else rows
+    return [(Mouth(*(float(v) for v in row)), pose) for row, pose in zip(means, poses(times, manner, seed), strict=True)]
+
+
+def _frames(people: list[Face], acts: list[list[tuple[Mouth, Pose]]], *, still: bool) -> Iterator[Image]:
+    for moment in range(len(acts[0])):
+        source = 0 if still else moment
+        panels = [person.draw(*done[source], source) for person, done in zip(people, acts, strict=True)]
+        yield panels[0] if len(panels) == 1 else np.hstack(panels)
+
+
+def _sound(speech: Speech, kind: str, seconds: float, offset_ms: float, seed: int) -> NDArray[np.float32]:
+    """The sound heard during the clip, (N,) at RATE: what was said, `offset_ms` later, in a room."""
+    from scipy.signal import fftconvolve, resample_poly
+
+    rng = np.random.default_rng([seed, 10])
+    count = round(seconds * RATE)
+    out = np.zeros(count, dtype=np.float32)
+    if kind == "silence":
+        return out
+    common = np.gcd(RATE, speech.rate)
+    voice = resample_poly(speech.samples, RATE // common, speech.rate // common).astype(np.float32)
+    first = round((MARGIN - offset_ms / 1000) * RATE)
+    low, high = max(first, 0), min(first + count, len(voice))
+    if high > low:
+        out[low - first : high - first] = voice[low:high]
+    if rng.random() < 0.5:
+        decay = np.exp(-np.arange(int(0.25 * RATE)) / (rng.uniform(0.02, 0.07) * RATE))
+        echo = rng.uniform(0.002, 0.02) * rng.standard_normal(len(decay)) * decay
+        echo[0] = 1.0
+        out = fftconvolve(out, echo)[:count].astype(np.float32)
+    hiss = 0.05 if kind == "noise" else 10 ** rng.uniform(-3.2, -2.0)
+    out *= rng.uniform(0.35, 0.8) / max(float(np.abs(out).max()), 1e-6)
+    return np.clip(out + hiss * rng.standard_normal(count, dtype=np.float32), -1, 1).astype(np.float32)
+
+
+def write_movie(
+    path: str | Path,
+    frames: Iterable[Image],
+    fps: Fraction,
+    samples: NDArray[np.float32] | None,
+    *,
+    blank: int = 0,
+) -> None:
+    """Encode RGB pictures (H, W, 3) and mono sound (N,) at RATE, both from time 0; `blank` columns are added right."""
+    target = Path(path)
+    if target.suffix.lower() not in _CODECS:
+        raise ValueError(f"{target.name}: use one of {' '.join(_CODECS)}")
+    video_codec, audio_codec = _CODECS[target.suffix.lower()]
+    with av.open(str(target), "w", options={"fflags": "+bitexact"}) as container:
+        pictures = iter(frames)
+        first = next(pictures)
+        height, width = first.shape[0], first.shape[1] + blank
+        video = container.add_stream(video_codec, rate=fps)
+        even = width % 2 == 0 and height % 2 == 0
+        video.width, video.height = width, height
+        video.pix_fmt = "yuv420p" if even or video_codec != "libx264" else "yuv444p"
+        video.thread_count = 1
+        if video_codec == "libx264":
+            video.options = {"crf": "20", "preset": "veryfast"}
+        else:
+            video.bit_rate = 1_500_000
+        audio = None
+        if samples is not None:
+            audio = container.add_stream(audio_codec, rate=RATE, layout="mono")
+            audio.bit_rate = 96_000
+        for number, picture in enumerate(_chain(first, pictures)):
+            padded = np.pad(picture, ((0, 0), (0, blank), (0, 0))) if blank else picture
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
+            frame.pts, frame.time_base = number, 1 / fps
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if audio is not None and samples is not None:
+            for start in range(0, len(samples), 960):
+                sound = av.AudioFrame.from_ndarray(samples[None, start : start + 960].copy(), format="fltp", layout="mono")
+                sound.sample_rate, sound.pts, sound.time_base = RATE, start, Fraction(1, RATE)
+                container.mux(audio.encode(sound))
+            container.mux(audio.encode(None))
+
+
+def _chain(first: Image, rest: Iterator[Image]) -> Iterator[Image]:
+    yield first
+    yield from rest
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", help="file to write; its extension chooses the container")
+    parser.add_argument("--seconds", type=float, help="length (6, or what --text takes)")
+    parser.add_argument("--offset-ms", type=float, default=0.0, help="audio time minus video time; positive is audio late")
+    parser.add_argument("--seed", type=int, default=0, help="which person, voice and words")
+    parser.add_argument("--size", default="256x256", help="WIDTHxHEIGHT")
+    parser.add_argument("--fps", type=Fraction, default=Fraction(25), help="frames a second, such as 25 or 30000/1001")
+    parser.add_argument("--text", help="what to say; otherwise something by lot")
+    parser.add_argument("--language", help="espeak-ng language such as en-us or de")
+    parser.add_argument("--faces", type=int, default=1, help="people side by side")
+    parser.add_argument("--face-width", type=float, help="pixels")
+    arguments = parser.parse_args()
+    try:
+        width, height = (int(n) for n in arguments.size.split("x"))
+        clip = make(
+            arguments.path,
+            seconds=arguments.seconds,
+            offset_ms=arguments.offset_ms,
+            seed=arguments.seed,
+            size=(width, height),
+            fps=arguments.fps,
+            text=arguments.text,
+            language=arguments.language,
+            faces=arguments.faces,
+            face_width=arguments.face_width,
+        )
+    except (ValueError, OSError, RuntimeError) as problem:
+        print(f"talking_face: {problem}", file=sys.stderr)
+        return 2
+    side = "late" if clip.offset_ms > 0 else "early" if clip.offset_ms < 0 else "late or early"
+    print(f"{clip.path}: {clip.seconds:.2f} s at {float(clip.fps):.3f} fps, audio {abs(clip.offset_ms):.0f} ms {side}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
