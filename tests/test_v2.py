@@ -2,14 +2,16 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from syncnet.errors import InputError
 
-torch = pytest.importorskip("torch")
+torch: Any = pytest.importorskip("torch")
 F = torch.nn.functional
+Tensor = Any
 
 from syncnet.model import v2  # noqa: E402
 from syncnet.v2_encoder import V2Encoder  # noqa: E402
@@ -39,12 +41,12 @@ LIP = [
 ]
 
 
-def random_state(seed: int = 0) -> dict[str, "torch.Tensor"]:
+def random_state(seed: int = 0) -> dict[str, Tensor]:
     """A v2 state dict of random numbers, written from the table alone, scaled so that signals stay of the order 1."""
     random = np.random.default_rng(seed)
     state = {}
 
-    def normal(*shape: int, mean: float = 0.0, std: float = 1.0) -> "torch.Tensor":
+    def normal(*shape: int, mean: float = 0.0, std: float = 1.0) -> Tensor:
         return torch.from_numpy(random.normal(mean, std, shape).astype(np.float32))
 
     def norm(name: str, width: int) -> None:
@@ -69,10 +71,10 @@ def random_state(seed: int = 0) -> dict[str, "torch.Tensor"]:
     return state
 
 
-def transcription(state: dict[str, "torch.Tensor"], stream: str, x: "torch.Tensor") -> "torch.Tensor":
+def transcription(state: dict[str, Tensor], stream: str, x: Tensor) -> Tensor:
     """The published description, layer by layer, with torch's functions (three-dimensional, nothing folded)."""
 
-    def norm(name: str, x: "torch.Tensor") -> "torch.Tensor":
+    def norm(name: str, x: Tensor) -> Tensor:
         parts = [state[f"{name}.{p}"] for p in ("running_mean", "running_var", "weight", "bias")]
         return F.relu(F.batch_norm(x, *parts))
 
@@ -91,12 +93,12 @@ def transcription(state: dict[str, "torch.Tensor"], stream: str, x: "torch.Tenso
 
 
 @pytest.fixture(scope="module")
-def state() -> dict[str, "torch.Tensor"]:
+def state() -> dict[str, Tensor]:
     return random_state()
 
 
 @pytest.fixture(scope="module")
-def encoder(state: dict[str, "torch.Tensor"], tmp_path_factory: pytest.TempPathFactory) -> V2Encoder:
+def encoder(state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> V2Encoder:
     folder = tmp_path_factory.mktemp("v2")
     torch.save(state, folder / "v2.model")
     v2.convert(folder / "v2.model", folder / "onnx")
@@ -111,7 +113,7 @@ def test_the_network_has_the_published_number_of_parameters() -> None:
     assert lip + audio == v2.PARAMETERS == 13_631_616
 
 
-def test_names_and_shapes_are_those_of_the_table(state: dict[str, "torch.Tensor"]) -> None:
+def test_names_and_shapes_are_those_of_the_table(state: dict[str, Tensor]) -> None:
     expected = {name: tuple(value.shape) for name, value in state.items()}
     assert {name: tuple(value.shape) for name, value in v2.V2().state_dict().items()} == expected
 
@@ -133,7 +135,7 @@ def test_feature_maps_have_the_published_sizes() -> None:
     assert {k: maps[k] for k in at} == at
 
 
-def test_video_embeddings_equal_the_transcription(encoder: V2Encoder, state: dict[str, "torch.Tensor"]) -> None:
+def test_video_embeddings_equal_the_transcription(encoder: V2Encoder, state: dict[str, Tensor]) -> None:
     faces = np.random.default_rng(1).integers(0, 256, (17, 224, 224, 3), dtype=np.uint8)
     whole = torch.from_numpy(faces.astype(np.float32)).permute(3, 0, 1, 2)  # colours, time, height, width
     expected = transcription(state, "video", torch.stack([whole[:, k : k + 5] for k in range(13)])).numpy()
@@ -143,7 +145,7 @@ def test_video_embeddings_equal_the_transcription(encoder: V2Encoder, state: dic
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_audio_embeddings_equal_the_transcription(encoder: V2Encoder, state: dict[str, "torch.Tensor"]) -> None:
+def test_audio_embeddings_equal_the_transcription(encoder: V2Encoder, state: dict[str, Tensor]) -> None:
     columns = np.random.default_rng(2).normal(0, 10, (13, 63)).astype(np.float32)
     windows = np.stack([columns[:, 4 * k : 4 * k + 20] for k in range(11)])[:, None]
     expected = transcription(state, "audio", torch.from_numpy(windows)).numpy()
@@ -153,7 +155,7 @@ def test_audio_embeddings_equal_the_transcription(encoder: V2Encoder, state: dic
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_the_torch_network_equals_the_transcription(state: dict[str, "torch.Tensor"]) -> None:
+def test_the_torch_network_equals_the_transcription(state: dict[str, Tensor]) -> None:
     network = v2.V2().eval()
     network.load_state_dict(state)
     faces = torch.rand(2, 3, 5, 224, 224, generator=torch.Generator().manual_seed(3)) * 255
@@ -179,7 +181,7 @@ def test_too_little_gives_no_windows(encoder: V2Encoder) -> None:
         encoder.embed_video(np.zeros((5, 96, 96, 3), np.uint8))
 
 
-def test_conversion_gives_the_same_bytes_twice(state: dict[str, "torch.Tensor"], tmp_path: Path) -> None:
+def test_conversion_gives_the_same_bytes_twice(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(state, tmp_path / "v2.model")
     digests = []
     for run in ("a", "b"):
@@ -190,7 +192,7 @@ def test_conversion_gives_the_same_bytes_twice(state: dict[str, "torch.Tensor"],
     assert digests[0] == digests[1]
 
 
-def test_the_old_file_format_and_missing_counters_load(state: dict[str, "torch.Tensor"], tmp_path: Path) -> None:
+def test_the_old_file_format_and_missing_counters_load(state: dict[str, Tensor], tmp_path: Path) -> None:
     old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "old.model", _use_new_zipfile_serialization=False)
     loaded = v2.load(tmp_path / "old.model")
@@ -198,13 +200,13 @@ def test_the_old_file_format_and_missing_counters_load(state: dict[str, "torch.T
     assert torch.equal(loaded.netcnnlip[18].weight, state["netcnnlip.18.weight"])
 
 
-def test_foreign_names_are_named(state: dict[str, "torch.Tensor"], tmp_path: Path) -> None:
+def test_foreign_names_are_named(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "w")
     with pytest.raises(InputError, match=r"names do not match.*netcnnaud\.0\.bias.*module\.netcnnaud\.0\.bias"):
         v2.load(tmp_path / "w")
 
 
-def test_wrong_shapes_and_values_are_named(state: dict[str, "torch.Tensor"], tmp_path: Path) -> None:
+def test_wrong_shapes_and_values_are_named(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(state | {"netfclip.3.weight": torch.zeros(256, 512)}, tmp_path / "w")
     with pytest.raises(InputError, match=r"netfclip\.3\.weight is \(256, 512\), not \(1024, 512\)"):
         v2.load(tmp_path / "w")

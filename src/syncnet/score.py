@@ -7,12 +7,15 @@ leaves the comparisons with nothing out. Which pictures and which sound become e
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from syncnet.errors import NoAnswer
+
+Floating = TypeVar("Floating", np.float32, np.float64)
 
 FPS = 25  # frames per second that the arithmetic assumes
 SHIFT = 15  # frames of search to either side: 31 candidates, +-0.6 s
@@ -118,7 +121,7 @@ def lower_median(values: NDArray[np.float32]) -> float:
     return float(ordered[(len(ordered) - 1) // 2])
 
 
-def median_filter(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def median_filter(values: NDArray[Floating], size: int) -> NDArray[Floating]:
     """Running median over an odd `size` with zeros past both ends, as scipy.signal.medfilt; same length."""
     padded = np.pad(values, size // 2)
     return np.asarray(np.median(sliding_window_view(padded, size), axis=1), values.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,19 @@ class V2Encoder:
 
         self._video, self._audio = session("video"), session("audio")
 
-    def video_batches(self, faces: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Embed every window of five faces as they come, in bounded memory.
-
-        faces: (224, 224, 3) uint8 BGR, one per 40 ms. Yields (n, 1024) float32; of T faces there are T - 4 in all.
-        """
-        recent: list[NDArray[np.float32]] = []
-        for face in faces:
-            recent.append(_planes(face))
-            if len(recent) == BATCH + WINDOW_FRAMES - 1:
-                yield self._embed(recent)
-                del recent[:BATCH]
-        if len(recent) >= WINDOW_FRAMES:
-            yield self._embed(recent)
+    def video_windows(self) -> VideoWindows:
+        """A place to put the faces of one track as they come."""
+        return VideoWindows(self._embed)
 
     def embed_video(self, faces: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """All windows of `video_batches` together: T faces to (T - 4, 1024) float32, fewer than five to (0, 1024)."""
-        return np.concatenate([np.empty((0, EMBEDDING), np.float32), *self.video_batches(faces)])
+        """Embed every window of five faces: T of (224, 224, 3) uint8 BGR, one per 40 ms, to (T - 4, 1024) float32.
+
+        Fewer than five give (0, 1024).
+        """
+        windows = self.video_windows()
+        for face in faces:
+            windows.push(face)
+        return windows.finish()
 
     def embed_audio(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed a window of twenty columns of coefficients every four, 40 ms: (13, N) float32 to (W, 1024) float32.
@@ -68,6 +64,32 @@ class V2Encoder:
         windows = np.stack([stacked[:, k : k + WINDOW_FRAMES] for k in range(count)])
         embedded: NDArray[np.float32] = self._video.run(None, {"faces": windows.reshape(count, -1, FACE, FACE)})[0]
         return embedded
+
+
+class VideoWindows:
+    """Takes the faces of one track one by one and embeds their windows in batches: bounded memory, whatever the length.
+
+    Only the embeddings are kept, 4 kB per frame.
+    """
+
+    def __init__(self, embed: Callable[[list[NDArray[np.float32]]], NDArray[np.float32]]) -> None:
+        self._embed = embed
+        self._recent: list[NDArray[np.float32]] = []
+        self._done = [np.empty((0, EMBEDDING), np.float32)]
+
+    def push(self, face: NDArray[np.uint8]) -> None:
+        """Add the next face, (224, 224, 3) uint8 BGR."""
+        self._recent.append(_planes(face))
+        if len(self._recent) == BATCH + WINDOW_FRAMES - 1:
+            self._done.append(self._embed(self._recent))
+            del self._recent[:BATCH]
+
+    def finish(self) -> NDArray[np.float32]:
+        """All embeddings of the track, (T - 4, 1024) float32, T the faces pushed; call it once, at the end."""
+        if len(self._recent) >= WINDOW_FRAMES:
+            self._done.append(self._embed(self._recent))
+            self._recent = []
+        return np.concatenate(self._done)
 
 
 def _planes(face: NDArray[np.uint8]) -> NDArray[np.float32]:
