@@ -18,7 +18,7 @@ from face_speech import Phone
 _FIELDS = ("jaw", "gap", "wide", "rounded", "press", "tuck", "tongue", "lift")
 _JAW, _LIPS, _SHAPE = 0, 1, 2
 _GROUP = np.array([_JAW, _LIPS, _SHAPE, _SHAPE, _LIPS, _LIPS, _LIPS, _LIPS])
-_REACH = np.array([0.055, 0.038, 0.075])  # seconds over which a pull fades, per group
+_REACH = np.array([0.052, 0.031, 0.07])  # seconds over which a pull fades, per group
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def _vowel(jaw: float, gap: float, wide: float = 0.0, rounded: float = 0.0) -> V
 
 _SILENCE = Viseme(Mouth(), (0.8, 0.9, 0.6))
 _NEUTRAL = Viseme(Mouth(jaw=0.08, gap=0.08), (0.3, 0.3, 0.15))
-_LABIAL = Viseme(Mouth(jaw=0.04, press=1.0), (0.9, 16.0, 0.3))
-_LABIODENTAL = Viseme(Mouth(jaw=0.04, gap=0.03, tuck=1.0, lift=0.03, wide=0.15), (1.2, 9.0, 0.5))
+_LABIAL = Viseme(Mouth(jaw=0.04, press=1.0), (0.9, 6.0, 0.3))
+_LABIODENTAL = Viseme(Mouth(jaw=0.04, gap=0.03, tuck=1.0, lift=0.03, wide=0.15), (1.2, 4.0, 0.5))
 _GLIDE = Viseme(Mouth(jaw=0.05, gap=0.04, rounded=1.0), (1.0, 3.0, 5.0))
 _HUSH = Viseme(Mouth(jaw=0.03, gap=0.09, rounded=0.65, lift=0.02), (2.0, 2.0, 2.5))
 _HISS = Viseme(Mouth(jaw=0.02, gap=0.065, wide=0.35, lift=0.015), (2.5, 2.0, 0.6))
@@ -129,7 +129,7 @@ def mouths(phones: tuple[Phone, ...], times: NDArray[np.float64], manner: Manner
         return [Mouth(gap=manner.rest_gap)] * len(times)
     rng = np.random.default_rng([seed, 6])
     effort = np.exp(0.12 * rng.standard_normal(len(phones)))
-    weights = np.full((len(times), 3), 1e-6)
+    weights = np.full((len(times), 3), 1e-9)
     sums = np.zeros((len(times), len(_FIELDS)))
     reach = _REACH * manner.slowness
     for phone, strength in zip(phones, effort, strict=True):
@@ -138,7 +138,7 @@ def mouths(phones: tuple[Phone, ...], times: NDArray[np.float64], manner: Manner
             if first == last:
                 continue
             away = np.maximum(np.maximum(start - times[first:last], times[first:last] - end), 0.0)
-            pull = np.exp(-((away[:, None] / reach) ** 1.25)) * np.array(viseme.strength)
+            pull = np.exp(-((away[:, None] / reach) ** 2)) * np.array(viseme.strength)
             target = np.array([getattr(viseme.shape, name) for name in _FIELDS])
             target[:2] *= manner.opening * strength
             target[3] *= manner.rounding
@@ -161,7 +161,7 @@ def _spans(phone: Phone) -> list[tuple[Viseme, float, float]]:
     if phone.release < phone.end and len(shapes) == 1:
         return [(shapes[0], phone.start, phone.release)]
     part = length / len(shapes)
-    hold = 0.2 if shapes[0].strength[_LIPS] < 5 else 0.45
+    hold = 0.22 if shapes[0].strength[_LIPS] < 3 else 0.32
     centres = [phone.start + (i + 0.5) * part for i in range(len(shapes))]
     return [(shape, c - hold * part, c + hold * part) for shape, c in zip(shapes, centres, strict=True)]
 
