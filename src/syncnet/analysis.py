@@ -141,12 +141,13 @@ def analyse(
     limits: TrustLimits | None = None,
     on_progress: Progress | None = None,
     on_track: Callable[[MouthTrack], None] | None = None,
+    on_sound: Callable[[SoundFeatures], None] | None = None,
 ) -> SyncResult:
     """Measure a file: how far its sound is from its lips.
 
     `range_s`: offsets searched, seconds either way, up to 10. `audio_track`: which of several sound tracks, from 0.
-    `on_track` is handed every stretch of mouth crops as it is done. Raises `InputError` for what cannot be read or has
-    no picture or no sound; a readable file without an answer gives a result that says why.
+    `on_track` is handed every stretch of mouth crops as it is done, `on_sound` the sound once it is read. Raises
+    `InputError` for what cannot be read or has no picture or no sound; a readable file without an answer gives a result that says why.
     """
     problems: list[str] = []
     info = probe(path)
@@ -156,6 +157,8 @@ def analyse(
         raise InputError(f"{path}: no sound in this file. There is nothing to compare the lips with.")
     encoder = encoder or default_encoder(str(model))
     sound = sound_features(path, audio_track, problems)
+    if on_sound:
+        on_sound(sound)
     cuts: list[float] = []
     pictures = _watched(frames(path, on_problem=problems.append), info, on_progress)
     pieces: dict[int, list[_Piece]] = {}
