@@ -261,8 +261,8 @@ class SyncNet(nn.Module):
         return self.embed_video(crops), self.embed_audio(mfcc, mask)
 
     def freeze_norms(self, frozen: bool = True) -> None:
-        """Use (and fold) the running statistics of the picture trunk's norms while training."""
-        for module in self.video_trunk.modules():
+        """Use (and fold) the running statistics of the picture blocks' norms while training."""
+        for module in self.video_trunk.blocks.modules():
             if isinstance(module, ConvNorm):
                 module.frozen_norm = frozen
 
