@@ -149,7 +149,7 @@ def face_size(mesh: Floats) -> float:
 
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union of two boxes, 0 to 1."""
-    return float(overlaps(np.array(a), np.array([b]))[0])
+    return float(overlaps(np.array(a, float), np.array([b], float))[0])
 
 
 def _rotated_square(luma: Gray, centre: NDArray[np.float64], side: float, roll: float) -> Gray:
@@ -169,8 +169,12 @@ def _rotated_square(luma: Gray, centre: NDArray[np.float64], side: float, roll: 
     fx, fy = near.shape[1] / (x1 - x0), near.shape[0] / (y1 - y0)
     turn = _rotation(roll) * scale
     start = centre - turn @ np.full(2, _MESH / 2 - 0.5)  # of the square's first pixel, in the picture
-    to_near = np.array([[turn[0, 0] * fx, turn[0, 1] * fx, (start[0] - x0 + 0.5) * fx - 0.5],
-                        [turn[1, 0] * fy, turn[1, 1] * fy, (start[1] - y0 + 0.5) * fy - 0.5]])
+    to_near = np.array(
+        [
+            [turn[0, 0] * fx, turn[0, 1] * fx, (start[0] - x0 + 0.5) * fx - 0.5],
+            [turn[1, 0] * fy, turn[1, 1] * fy, (start[1] - y0 + 0.5) * fy - 0.5],
+        ]
+    )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     square = cv2.warpAffine(near, to_near, (_MESH, _MESH), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=16)
     return _stretch(np.asarray(square, np.uint8))
