@@ -9,7 +9,9 @@ import typer
 from syncnet import __version__
 from syncnet.commands.detect import detect
 from syncnet.commands.prepare import prepare
+from syncnet.commands.score import score
 from syncnet.commands.tracks import tracks
+from syncnet.commands.weights import app as weights
 from syncnet.errors import SyncNetError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -25,6 +27,8 @@ app = typer.Typer(
 # One line for each command, in the order of the help text. Their modules import nothing heavy until they run.
 app.command()(detect)
 app.command()(tracks)
+app.command()(score)
+app.add_typer(weights, name="weights")
 app.command()(prepare)
 
 

@@ -11,14 +11,15 @@ import json
 import os
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syncnet.errors import InputError
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 CHUNK = 1 << 20  # bytes read at a time
 TIMEOUT_S = 30.0
@@ -192,6 +193,9 @@ def download(wanted: Release, *, url: str | None = None, on_progress: Progress |
 
 def _fetch(wanted: Release, url: str, part: Path, on_progress: Progress | None) -> None:
     """Make `part` as long as the published file, asking only for what it lacks where the server can do that."""
+    from http.client import HTTPException
+    from urllib.request import Request, urlopen
+
     have = part.stat().st_size if part.is_file() else 0
     if have > wanted.size:
         part.unlink()
@@ -202,7 +206,7 @@ def _fetch(wanted: Release, url: str, part: Path, on_progress: Progress | None) 
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S) as answer:
+        with urlopen(Request(url, headers=headers), timeout=TIMEOUT_S) as answer:
             start = have if _continues(answer, have) else 0
             with part.open("r+b" if start else "wb") as out:
                 out.seek(start)
@@ -230,7 +234,7 @@ def _copy(
         if on_progress:
             on_progress(done, wanted.size)
     if done < wanted.size:
-        raise HTTPException(f"the connection ended after {done:,} of {wanted.size:,} bytes")
+        raise ConnectionError(f"the connection ended after {done:,} of {wanted.size:,} bytes")
 
 
 def _continues(answer: HTTPResponse, have: int) -> bool:
@@ -239,8 +243,11 @@ def _continues(answer: HTTPResponse, have: int) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
+    """What went wrong, without the wrapping of the library."""
+    from urllib.error import HTTPError, URLError
+
+    if isinstance(error, HTTPError):
         return f"the server answers {error.code} {error.reason}"
-    if isinstance(error, urllib.error.URLError):
+    if isinstance(error, URLError):
         return str(error.reason)
     return str(error) or type(error).__name__

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from syncnet.errors import InputError
 from syncnet.weights_store import RELEASES, Convert, Installed, Release, check, download, find, install, release
@@ -98,6 +96,9 @@ def _converter(wanted: Release) -> Convert:
 
 def _download(wanted: Release, url: str | None) -> Path:
     """Download with a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     columns = (TextColumn(wanted.filename), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
