@@ -23,7 +23,7 @@ Reals = NDArray[np.floating[Any]]
 
 LONGEST_SIDE = 1280  # pixels; bigger pictures are searched at this size
 PYRAMID = 0.709  # from one size to the next: half the area
-THRESHOLDS = (0.6, 0.4, 0.4)  # of the three networks; low, because the landmark network is asked to confirm
+THRESHOLDS = (0.5, 0.3, 0.3)  # of the three networks; low, because the landmark network is asked to confirm
 _CELL = 12  # pixels seen by the first network, which steps by two
 _MOST = 200  # candidates handed on per size of the pyramid, and to each later network
 
