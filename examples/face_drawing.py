@@ -58,9 +58,9 @@ def lip_shape(look: Look, mouth: Mouth, x: Field) -> LipShape:
     """The four contours of the lips at the columns x (1, W)."""
     stretch = 0.17 * max(mouth.wide, 0.0) + 0.2 * min(mouth.wide, 0.0) - 0.3 * mouth.rounded - 0.25 * mouth.gap
     half_width = look.mouth_width * (1 + stretch)
-    thin = (1 - 0.5 * mouth.press) * (1 + 0.12 * mouth.rounded - 0.12 * max(mouth.wide, 0.0))
-    upper = look.upper_lip * thin * (1 - 0.25 * mouth.lift / 0.05 * 0.5 - 0.5 * mouth.gap)
-    lower = look.lower_lip * thin * (1 - 0.45 * mouth.tuck - 0.4 * mouth.gap)
+    thin = (1 - 0.45 * mouth.press) * (1 + 0.12 * mouth.rounded - 0.12 * max(mouth.wide, 0.0))
+    upper = look.upper_lip * thin * (1 - 2.5 * mouth.lift - 0.4 * mouth.gap)
+    lower = look.lower_lip * thin * (1 - 0.45 * mouth.tuck - 0.25 * mouth.gap)
     across = np.asarray(x / half_width, dtype=np.float32)
     arch = np.clip(1 - across**2, 0, None)
     seam = MOUTH_Y + 0.14 * mouth.jaw
@@ -177,7 +177,7 @@ class Face:
         crest = np.exp(-0.5 * ((y - lips.upper_outer + 0.02) / 0.018) ** 2) * arch
         fold = np.exp(-0.5 * ((np.abs(x) - lips.half_width - 0.1) / 0.03) ** 2)
         fold = fold * np.exp(-0.5 * ((y - lips.upper_inner.max()) / 0.12) ** 2)
-        shade = 1 - (0.2 + 0.12 * mouth.rounded) * under + 0.06 * crest
+        shade = 1 - (0.26 + 0.12 * mouth.rounded) * under + 0.07 * crest
         shade = shade - (0.05 + 0.12 * max(mouth.wide, 0) + 0.05 * look.age) * fold
         out = skin * shade[..., None]
 
@@ -222,7 +222,7 @@ class Face:
         flesh = np.array([176, 88, 84], dtype=np.float32) * (0.55 * lamp + 0.08)[..., None]
         out = blend(out, np.asarray(flesh, dtype=np.float32), np.asarray(0.85 * tongue, dtype=np.float32))
         gums = smooth_step(0.34, 0.22, np.abs(x))
-        gaps = 1 - 0.22 * np.exp(-((np.mod(np.abs(x) / 0.075, 1.0) - 0.5) ** 2) / 0.004) * (np.abs(x) > 0.01)
+        gaps = 1 - 0.35 * np.exp(-((np.mod(np.abs(x) / 0.075, 1.0) - 0.5) ** 2) / 0.004) * (np.abs(x) > 0.01)
         ivory = np.array([236, 226, 204], dtype=np.float32) * look.teeth * lamp[..., None]
         ivory = ivory * (gums * gaps)[..., None]
         soft = 1.2 / self.detail

@@ -71,8 +71,8 @@ def make_look(seed: int) -> Look:
     man = bool(rng.random() < 0.5)
     hair_index = int(rng.choice(len(_HAIRS), p=[0.25, 0.25, 0.17, 0.12, 0.08, 0.05, 0.08])) if tone < 2.5 else 0
     style = rng.choice(["short", "long", "bald"], p=[0.85, 0.02, 0.13] if man else [0.2, 0.8, 0.0])
-    redness = rng.uniform(0.1, 0.55) + (0.0 if man else 0.2)
-    lips = skin * (1 - redness * np.array([0.22, 0.52, 0.42])) * rng.uniform(0.84, 0.97)
+    redness = rng.uniform(0.25, 0.6) + (0.0 if man else 0.25)
+    lips = skin * (1 - redness * np.array([0.22, 0.52, 0.42])) * rng.uniform(0.78, 0.92)
     azimuth, height = rng.uniform(-0.6, 0.6), rng.uniform(0.15, 0.65)
     light = np.array([np.sin(azimuth), -height, 1.0])
     light /= np.linalg.norm(light)
