@@ -1,4 +1,4 @@
-"""Draw one frame of a talking face: bend the jaw, paint the mouth, set the lids, turn the head, lay it over the room."""
+"""Draw one frame of a talking face: bend the jaw, paint the mouth, set the lids, turn the head, lay it on the room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from face_layers import BOTTOM, LEFT, LID_STEPS, MOUTH_Y, RIGHT, TOP, Field, Image, Look, blend, grid, noise, smooth_step
+from face_layers import (
+    BOTTOM,
+    LEFT,
+    LID_STEPS,
+    MOUTH_Y,
+    RIGHT,
+    TOP,
+    Field,
+    Image,
+    Look,
+    blend,
+    grid,
+    noise,
+    smooth_step,
+)
 from face_paint import EYE_BOTTOM, EYE_TOP, paint_eyes, paint_head, paint_plate
 
 _JAW_TOP, _JAW_BOTTOM, _JAW_SIDE = 0.45, 2.0, 1.12
@@ -193,7 +207,7 @@ class Face:
         tone = (0.92 - 0.32 * v**1.5 + 0.05 * mouth.rounded) * lamp * grooves
         alpha = smooth_step(-2.2 * soft - 0.008, 2 * soft + 0.008, y - lips.upper_outer)
         alpha = alpha * smooth_step(soft, -soft, y - lips.upper_inner) * smooth_step(1.0, 0.93, np.abs(lips.across))
-        out = blend(out, np.asarray(red * tone[..., None], dtype=np.float32), np.asarray(0.93 * alpha, dtype=np.float32))
+        out = blend(out, red * tone[..., None], 0.93 * alpha)
 
         span = np.maximum(lips.lower_outer - lips.lower_inner, 1e-3)
         v = np.clip((y - lips.lower_inner) / span, 0, 1)
@@ -203,9 +217,10 @@ class Face:
         alpha = smooth_step(2.2 * soft + 0.012, -2 * soft - 0.012, y - lips.lower_outer)
         alpha = alpha * smooth_step(-soft, soft, y - lips.lower_inner) * smooth_step(1.0, 0.93, np.abs(lips.across))
         lower = red * tone[..., None] + 130 * glint[..., None]
-        out = blend(out, np.asarray(lower, dtype=np.float32), np.asarray(0.9 * alpha, dtype=np.float32))
+        out = blend(out, lower, 0.9 * alpha)
 
-        seam = np.exp(-0.5 * ((y - lips.upper_inner) / (0.01 + soft)) ** 2) * smooth_step(1.02, 0.85, np.abs(lips.across))
+        seam = np.exp(-0.5 * ((y - lips.upper_inner) / (0.01 + soft)) ** 2)
+        seam = seam * smooth_step(1.02, 0.85, np.abs(lips.across))
         corners = np.exp(-0.5 * (((np.abs(lips.across) - 0.97) / 0.05) ** 2)) * np.exp(
             -0.5 * ((y - lips.upper_inner) / 0.018) ** 2
         )
@@ -220,7 +235,7 @@ class Face:
         tip = MOUTH_Y + 0.12 + 0.75 * mouth.jaw - mouth.tongue * (0.06 + 0.65 * mouth.jaw)
         tongue = smooth_step(-0.03, 0.04, y - tip - 0.35 * x**2) * smooth_step(0.3, 0.2, np.abs(x))
         flesh = np.array([176, 88, 84], dtype=np.float32) * (0.55 * lamp + 0.08)[..., None]
-        out = blend(out, np.asarray(flesh, dtype=np.float32), np.asarray(0.85 * tongue, dtype=np.float32))
+        out = blend(out, flesh, 0.85 * tongue)
         gums = smooth_step(0.34, 0.22, np.abs(x))
         gaps = 1 - 0.35 * np.exp(-((np.mod(np.abs(x) / 0.075, 1.0) - 0.5) ** 2) / 0.004) * (np.abs(x) > 0.01)
         ivory = np.array([236, 226, 204], dtype=np.float32) * look.teeth * lamp[..., None]
@@ -228,11 +243,11 @@ class Face:
         soft = 1.2 / self.detail
         lower_edge = MOUTH_Y + 0.085 + 0.86 * mouth.jaw + 0.25 * x**2
         lower = smooth_step(-soft, soft, y - lower_edge) * gums
-        out = blend(out, np.asarray(0.7 * ivory, dtype=np.float32), np.asarray(0.9 * lower, dtype=np.float32))
+        out = blend(out, 0.7 * ivory, 0.9 * lower)
         upper_edge = MOUTH_Y + 0.055 - 0.3 * x**2
         upper = smooth_step(soft, -soft, y - upper_edge) * gums
         shadow = 0.66 + 0.34 * smooth_step(0.0, 0.05, y - lips.upper_inner)
-        return blend(out, np.asarray(ivory * shadow[..., None], dtype=np.float32), np.asarray(upper, dtype=np.float32))
+        return blend(out, ivory * shadow[..., None], upper)
 
     def _place(self, head: Image, pose: Pose, moment: int) -> Image:
         """Turn and move the head (H, W, 4) and lay it over the room."""
@@ -257,13 +272,13 @@ class Face:
             turn_x, turn_y = self.detail * float(np.sin(pose.yaw)), self.detail * float(np.sin(pose.pitch))
             src_x, src_y = map_x, map_y
             for _ in range(2):
-                z = cv2.remap(self._depth, src_x, src_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                z = np.asarray(cv2.remap(self._depth, src_x, src_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
                 src_x, src_y = map_x - turn_x * z, map_y - turn_y * z
             layer = cv2.remap(head, src_x, src_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
             keep = 1.0 - layer[..., 3:].astype(np.float32) / 255.0
             picture[y0:y1, x0:x1] = picture[y0:y1, x0:x1] * keep + layer[..., :3]
         if self._soft:
-            picture = cv2.GaussianBlur(picture, (0, 0), self._soft * max(self.scale / 55, 0.3))
+            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), self._soft * max(self.scale / 55, 0.3)), np.float32)
         top, left = (moment * 37) % 64, (moment * 23) % 64
         picture += self._grain[top : top + height, left : left + width, None]
         return np.asarray(cv2.convertScaleAbs(picture), dtype=np.uint8)

@@ -8,12 +8,14 @@ shade as they do on a person; hair and cloth are noise drawn out along their run
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
+Reals = NDArray[np.floating[Any]]
 Image = NDArray[np.uint8]
 
 EYE_X = 0.45
@@ -77,7 +79,7 @@ def make_look(seed: int) -> Look:
     light = np.array([np.sin(azimuth), -height, 1.0])
     light /= np.linalg.norm(light)
 
-    def colour(values: NDArray[np.floating]) -> tuple[float, float, float]:
+    def colour(values: Reals) -> tuple[float, float, float]:
         red, green, blue = (float(v) for v in np.clip(values, 5, 250))
         return red, green, blue
 
@@ -118,18 +120,18 @@ def grid(scale: float, left: float, top: float, right: float, bottom: float) -> 
     return ((columns + 0.5) / scale + left)[None, :], ((rows + 0.5) / scale + top)[:, None]
 
 
-def smooth_step(low: float, high: float, x: Field) -> Field:
+def smooth_step(low: float, high: float, x: Reals) -> Field:
     """0 below `low`, 1 above `high`, a cubic between; `low` may be the greater one."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
 
 
-def bump(x: Field, y: Field, cx: float, cy: float, sx: float, sy: float) -> Field:
+def bump(x: Reals, y: Reals, cx: float, cy: float, sx: float, sy: float) -> Field:
     """A Gaussian hill of height 1."""
     return np.asarray(np.exp(-0.5 * ((x - cx) / sx) ** 2) * np.exp(-0.5 * ((y - cy) / sy) ** 2), dtype=np.float32)
 
 
-def pair(x: Field, y: Field, cx: float, cy: float, sx: float, sy: float) -> Field:
+def pair(x: Reals, y: Reals, cx: float, cy: float, sx: float, sy: float) -> Field:
     """The same hill left and right."""
     return bump(np.abs(x), y, cx, cy, sx, sy)
 
@@ -181,8 +183,8 @@ def height(look: Look, x: Field, y: Field) -> Field:
 
 
 def light_skin(look: Look, z: Field, scale: float) -> tuple[Field, Field]:
-    """Brightness (about 1 where the light falls square on) and gloss of a height field (H, W), `scale` pixels a unit."""
-    z = cv2.GaussianBlur(z, (0, 0), 0.018 * scale).astype(np.float32)
+    """Brightness (1 where light falls square on) and gloss of a height field (H, W), `scale` pixels to the unit."""
+    z = np.asarray(cv2.GaussianBlur(z, (0, 0), 0.018 * scale), dtype=np.float32)
     down, across = np.gradient(z, 1.0 / scale)
     length = np.sqrt(across**2 + down**2 + 1.0)
     lx, ly, lz = look.light
@@ -196,12 +198,13 @@ def light_skin(look: Look, z: Field, scale: float) -> tuple[Field, Field]:
     return np.asarray(bright, dtype=np.float32), np.asarray(gloss, dtype=np.float32)
 
 
-def tint(bright: Field, colour: Field) -> Field:
+def tint(bright: Reals, colour: Reals) -> Field:
     """Colour (..., 3) under that brightness; shadows turn warm, as light that has passed through skin does."""
     powers = np.array([0.92, 1.05, 1.1], dtype=np.float32)
     return np.asarray(colour * np.power(np.clip(bright, 0.02, None)[..., None], powers), dtype=np.float32)
 
 
-def blend(under: Field, over: Field | tuple[float, float, float], alpha: Field) -> Field:
+def blend(under: Reals, over: Reals | tuple[float, float, float], alpha: Reals) -> Field:
     """`over` laid on `under` (H, W, 3) by alpha (H, W)."""
-    return np.asarray(under + alpha[..., None] * (np.asarray(over, dtype=np.float32) - under), dtype=np.float32)
+    share = np.asarray(alpha, dtype=np.float32)[..., None]
+    return np.asarray(under + share * (np.asarray(over, dtype=np.float32) - under), dtype=np.float32)

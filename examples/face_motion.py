@@ -1,8 +1,8 @@
 """From phones to moving lips, and the small movements of a head: smooth curves that can be read at any time.
 
-Each phone pulls the mouth towards its own shape with a strength that fades before and after it; the shape at a moment is
-the mean of all those pulls (the dominance functions of Cohen & Massaro 1993), so that neighbouring sounds colour one
-another while lips still meet for p, b and m.
+Each phone pulls the mouth towards its own shape with a strength that fades before and after it; the shape at a moment
+is the mean of all those pulls (the dominance functions of Cohen & Massaro 1993), so that neighbouring sounds colour
+one another while lips still meet for p, b and m.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def make_manner(seed: int) -> Manner:
 
 
 def visemes_of(symbol: str) -> list[Viseme]:
-    """The shapes one IPA symbol passes through: two for a diphthong or an affricate; marks and unknown signs say nothing."""
+    """The shapes one IPA symbol passes through: two for a diphthong or an affricate; unknown signs say nothing."""
     shapes = [VISEMES[letter] for letter in symbol if letter in VISEMES]
     return shapes or [_NEUTRAL if symbol else _SILENCE]
 

@@ -1,4 +1,4 @@
-"""Paint the parts of a drawn person that are the same in every frame: head, eyes at each lid position, room and body."""
+"""Paint what is the same in every frame of a drawn person: head, eyes at each lid position, room and body."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from face_layers import (
     BROW_Y,
     EYE_X,
     LEFT,
-    MOUTH_Y,
     NOSE_Y,
     RIGHT,
     TOP,
@@ -27,6 +26,8 @@ from face_layers import (
     smooth_step,
     tint,
 )
+
+EYE_TOP, EYE_BOTTOM = -0.24, 0.24
 
 
 def paint_head(look: Look, scale: float) -> tuple[Field, Field, Field]:
@@ -60,12 +61,12 @@ def paint_head(look: Look, scale: float) -> tuple[Field, Field, Field]:
     ear = np.sqrt(((np.abs(x) - 1.0) / 0.15) ** 2 + ((y - 0.13 - 0.1 * (np.abs(x) - 1)) / 0.29) ** 2)
     ears = smooth_step(1 + 4 * edge, 1 - 4 * edge, ear)
     ear_light = 0.75 - 0.25 * bump(ear, np.zeros_like(ear), 0.45, 0, 0.22, 1) + 0.1 * np.sign(x) * look.light[0]
-    colour = blend(colour, tint(np.asarray(ear_light, dtype=np.float32), skin), ears)
+    colour = blend(colour, tint(ear_light, skin), ears)
     cover = np.maximum(cover, ears)
 
     face = smooth_step(-edge, edge, face_width(look, y) - np.abs(x)) * (y < 1.49) * (y > -1.37)
     bright = bright * (1 + 0.02 * noise(rng, shape, (60 / 2, 50 / 2), 2)) * _cast_shadows(look, x, y)
-    lit = tint(np.asarray(bright, dtype=np.float32), skin) + 255 * 0.5 * look.shine * gloss[..., None]
+    lit = tint(bright, skin) + 255 * 0.5 * look.shine * gloss[..., None]
     colour = blend(colour, lit, face)
     cover = np.maximum(cover, face)
     colour = _brows(look, x, y, colour, rng)
@@ -74,7 +75,7 @@ def paint_head(look: Look, scale: float) -> tuple[Field, Field, Field]:
         hairs = 0.75 + 0.25 * noise(rng, shape, (90, 90), 2)
         alpha = _beard_area(look, x, y) * look.beard * np.clip(0.85 + 0.2 * noise(rng, shape, (50, 60), 2), 0, 1)
         dark = np.asarray(look.hair, dtype=np.float32) * (hairs * (0.35 + 0.65 * bright))[..., None]
-        colour = blend(colour, dark, np.asarray(alpha * face, dtype=np.float32))
+        colour = blend(colour, dark, alpha * face)
     if look.hair_style != "bald":
         line = look.hairline + 0.75 * np.abs(x / 0.95) ** 3 + 0.035 * noise(rng, shape, (3, 34), 3)
         front = smooth_step(0.04, -0.06, y - line) * skull
@@ -84,8 +85,8 @@ def paint_head(look: Look, scale: float) -> tuple[Field, Field, Field]:
             front = np.maximum(front, sides)
         else:
             front *= np.maximum(smooth_step(0.02, -0.12, y), (np.abs(x) < 0.9) * smooth_step(0.22, 0.0, y))
-        colour = blend(colour, hair, np.asarray(front, dtype=np.float32))
-        cover = np.maximum(cover, np.asarray(front, dtype=np.float32))
+        colour = blend(colour, hair, front)
+        cover = np.maximum(cover, front)
     depth = cv2.GaussianBlur(z - 0.25, (0, 0), 0.05 * scale)
     return np.clip(colour, 0, 255), np.clip(cover, 0, 1), np.asarray(depth, dtype=np.float32)
 
@@ -132,7 +133,7 @@ def _brows(look: Look, x: Field, y: Field, colour: Field, rng: np.random.Generat
     alpha = alpha * smooth_step(0.15, 0.2, np.abs(x)) * smooth_step(0.79, 0.74, np.abs(x))
     alpha = alpha * np.clip(0.75 + 0.2 * noise(rng, alpha.shape, (40, 110), 2), 0, 1)
     dark = np.asarray(look.hair, dtype=np.float32) * 0.6
-    return blend(colour, np.asarray(dark, dtype=np.float32), np.asarray(alpha * 0.85, dtype=np.float32))
+    return blend(colour, np.asarray(dark, dtype=np.float32), alpha * 0.85)
 
 
 def _nostrils(look: Look, x: Field, y: Field, colour: Field) -> Field:
@@ -141,8 +142,8 @@ def _nostrils(look: Look, x: Field, y: Field, colour: Field) -> Field:
     wing = np.exp(-0.5 * ((np.hypot((np.abs(x) - 0.17 * wide), (y - NOSE_Y + 0.02) * 0.85) - 0.085) / 0.014) ** 2)
     wing = wing * smooth_step(0.16, 0.22, np.abs(x) / wide) * smooth_step(-0.1, 0.02, y - NOSE_Y + 0.05)
     dark = np.asarray(look.skin, dtype=np.float32) * np.array([0.28, 0.18, 0.16], dtype=np.float32)
-    colour = blend(colour, dark, np.asarray(0.85 * hole, dtype=np.float32))
-    return blend(colour, dark, np.asarray(0.3 * wing, dtype=np.float32))
+    colour = blend(colour, dark, 0.85 * hole)
+    return blend(colour, dark, 0.3 * wing)
 
 
 def _hair_texture(look: Look, x: Field, y: Field, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -161,7 +162,7 @@ def _hair_texture(look: Look, x: Field, y: Field, rng: np.random.Generator) -> t
 
 
 def paint_eyes(look: Look, scale: float, skin: Field, top: float, closed: float) -> Field:
-    """Both eyes with their lids `closed` 0..1, on the strip `skin` (h, W, 3) of the head whose first row is at `top`."""
+    """Both eyes with their lids `closed` 0..1, on the strip `skin` (h, W, 3) of the head that begins at `top`."""
     strip_x, strip_y = grid(scale, LEFT, top, RIGHT, top + skin.shape[0] / scale)
     y = strip_y[: skin.shape[0]]
     x = np.asarray(strip_x[:, : skin.shape[1]])
@@ -172,24 +173,25 @@ def paint_eyes(look: Look, scale: float, skin: Field, top: float, closed: float)
     lower = 0.06 * size * arch - 0.012 * across
     upper = rest + (lower - rest) * 0.97 * closed
     inside = smooth_step(-soft, soft, y - upper) * smooth_step(soft, -soft, y - lower) * (np.abs(across) < 1)
-    crease = np.exp(-0.5 * ((y - upper * 0.6 - rest * 0.4 + 0.055) / 0.016) ** 2) * smooth_step(1.2, 0.7, np.abs(across))
-    strip = skin * (1 - 0.35 * (1 - closed) * crease[..., None])
+    crease = np.exp(-0.5 * ((y - upper * 0.6 - rest * 0.4 + 0.055) / 0.016) ** 2)
+    crease = crease * smooth_step(1.2, 0.7, np.abs(across))
+    strip: Field = skin * (1 - 0.35 * (1 - closed) * crease[..., None])
     gaze = 0.012 * np.sin(look.seed)
     radius = np.hypot(x - np.sign(x) * EYE_X - gaze, y + 0.006) / (0.098 * size)
-    ball = np.array([226, 220, 214], dtype=np.float32) * (
-        (0.5 + 0.5 * look.ambient + 0.3 * look.light[2]) * (1 - 0.35 * across**2) * smooth_step(-0.03, 0.09, y - upper)
-    )[..., None]
+    white = (0.5 + 0.5 * look.ambient + 0.3 * look.light[2]) * (1 - 0.35 * across**2)
+    white = white * smooth_step(-0.03, 0.09, y - upper)
+    ball: Field = np.asarray(np.array([226, 220, 214]) * white[..., None], dtype=np.float32)
     iris = np.asarray(look.iris, dtype=np.float32) * (0.65 + 0.55 * np.clip(radius, 0, 1) * (y > -0.02))[..., None]
     ball = blend(ball, iris * (1 - 0.5 * smooth_step(0.8, 1.0, radius))[..., None], smooth_step(1.06, 0.92, radius))
     ball = blend(ball, (12, 10, 10), smooth_step(0.5, 0.4, radius))
     spark = np.hypot(x - np.sign(x) * EYE_X - gaze - 0.3 * look.light[0] * 0.1, y + 0.035) / 0.022
     ball = blend(ball, (250, 250, 250), 0.9 * smooth_step(1.2, 0.6, spark))
-    strip = blend(strip, ball, np.asarray(inside, dtype=np.float32))
+    strip = blend(strip, ball, inside)
     lash = np.exp(-0.5 * ((y - upper + 0.004) / 0.014) ** 2) * (np.abs(across) < 1.05)
     under = np.exp(-0.5 * ((y - lower - 0.004) / 0.01) ** 2) * (np.abs(across) < 1)
     dark = np.asarray(look.hair, dtype=np.float32) * 0.4
-    strip = blend(strip, dark, np.asarray(0.8 * lash, dtype=np.float32))
-    return blend(strip, dark, np.asarray(0.25 * under, dtype=np.float32))
+    strip = blend(strip, dark, 0.8 * lash)
+    return blend(strip, dark, 0.25 * under)
 
 
 def paint_plate(look: Look, width: int, height_px: int, centre: tuple[float, float], scale: float) -> Field:
@@ -205,21 +207,17 @@ def paint_plate(look: Look, width: int, height_px: int, centre: tuple[float, flo
         right, low = left + rng.uniform(0.2, 2.0), top + rng.uniform(0.2, 2.5)
         box = smooth_step(0, 0.1, np.minimum(x - left, right - x)) * smooth_step(0, 0.1, np.minimum(y - top, low - y))
         r, g, b = np.clip(0.4 * mean + 0.6 * (rng.uniform(10, 245) + rng.normal(0, 22, 3)), 0, 255)
-        wall = blend(wall, (float(r), float(g), float(b)), np.asarray(0.7 * box, dtype=np.float32))
-    room = cv2.GaussianBlur(wall, (0, 0), max(0.05 * scale, 0.5))
+        wall = blend(wall, (float(r), float(g), float(b)), 0.7 * box)
+    room = np.asarray(cv2.GaussianBlur(wall, (0, 0), max(0.05 * scale, 0.5)), dtype=np.float32)
     edge = 1.0 / scale
     slope = 1.72 + 0.3 * np.clip(np.abs(x) - 0.45, 0, None) ** 0.9 + 0.25 * np.clip(np.abs(x) - 1.6, 0, None) ** 2
     body = smooth_step(-2 * edge, 2 * edge, y - slope)
     folds = 1 + 0.06 * noise(rng, shape, (4, 10), 3) - 0.18 * np.abs(x) / 2 + 0.15 * x * look.light[0]
-    room = blend(room, np.asarray(look.cloth, dtype=np.float32) * folds[..., None], np.asarray(body, dtype=np.float32))
+    room = blend(room, np.asarray(look.cloth, dtype=np.float32) * folds[..., None], body)
     open_neck = smooth_step(-2 * edge, 2 * edge, 0.5 - np.abs(x) - 0.5 * np.clip(y - 1.75, 0, None)) * (y > 0.5)
     turn = np.sqrt(np.clip(1 - (x / 0.62) ** 2, 0.05, 1))
     shade = (look.ambient + (1 - look.ambient) * turn) * (0.9 + 0.4 * look.light[0] * x)
     shade = shade * (0.48 + 0.42 * smooth_step(1.35, 1.85, y + 0.35 * x**2)) * (1 + 0.02 * noise(rng, shape, (9, 9), 2))
-    neck = tint(np.asarray(shade, dtype=np.float32), np.asarray(look.skin, dtype=np.float32))
-    room = blend(room, neck, np.asarray(open_neck, dtype=np.float32))
+    neck = tint(shade, np.asarray(look.skin, dtype=np.float32))
+    room = blend(room, neck, open_neck)
     return np.clip(room, 0, 255)
-
-
-EYE_TOP, EYE_BOTTOM = -0.24, 0.24
-__all__ = ["EYE_BOTTOM", "EYE_TOP", "MOUTH_Y", "paint_eyes", "paint_head", "paint_plate"]

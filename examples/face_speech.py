@@ -25,8 +25,8 @@ _UNVOICED_STOPS, _VOICED_STOPS = "ptkcq", "bdɡgɖɟɓɗ"
 _SUBJECTS = "my brother|the old farmer|Barbara|every pupil|Paul|a famous baker|the woman by the window|Bob".split("|")
 _VERBS = "bought|forgot|wants to move|found|must paint|would love|never shows|happily opened|saw|moved".split("|")
 _OBJECTS = (
-    "five blue plums|the empty boat|a warm apple pie|most of the money|an awful map|the piano upstairs|some wooden boxes|"
-    "a very small problem|the main bridge|your favourite book|big yellow flowers|both of the rooms"
+    "five blue plums|the empty boat|a warm apple pie|most of the money|an awful map|the piano upstairs|"
+    "some wooden boxes|a very small problem|the main bridge|your favourite book|big yellow flowers|both of the rooms"
 ).split("|")
 _ENDINGS = (
     "before breakfast|on Monday morning|by the river|with a smile|from above|without a word|if possible|"
@@ -91,27 +91,33 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 @cache
 def _library() -> tuple[Any, int]:
     """The loaded library and its sample rate."""
-    data: bytes | None = None
-    names = [name for name in ("libespeak-ng.so.1", ctypes.util.find_library("espeak-ng")) if name]
-    try:
-        import espeakng_loader  # a wheel that carries the library and its voices
-
-        names.append(str(espeakng_loader.get_library_path()))
-    except ImportError:
-        espeakng_loader = None
-    for name in names:
+    places: list[tuple[str | None, bytes | None]] = [
+        ("libespeak-ng.so.1", None),
+        (ctypes.util.find_library("espeak-ng"), None),
+        _from_wheel(),
+    ]
+    for place, data in places:
+        if place is None:
+            continue
         try:
-            library = ctypes.CDLL(name)
+            library = ctypes.CDLL(place)
         except OSError:
             continue
-        if espeakng_loader is not None and name == names[-1]:
-            data = str(espeakng_loader.get_data_path()).encode()
         rate = int(library.espeak_Initialize(_SYNCHRONOUS, 200, data, _PHONEME_EVENTS | _PHONEME_IPA | _NO_EXIT))
         if rate > 0:
             return library, rate
     raise SpeechMissing(
         "espeak-ng is not installed: try `apt-get install espeak-ng` or `pip install espeakng-loader`, then again"
     )
+
+
+def _from_wheel() -> tuple[str | None, bytes | None]:
+    """Library and voices of the package `espeakng-loader`, where it is installed."""
+    try:
+        import espeakng_loader
+    except ImportError:
+        return None, None
+    return str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path()).encode()
 
 
 def available() -> bool:
@@ -124,7 +130,7 @@ def available() -> bool:
 
 
 def say(text: str, voice: Voice) -> Speech:
-    """Speech of `text`, the same every time. Raises SpeechMissing without espeak-ng, ValueError for an unknown voice."""
+    """Speech of `text`, the same every time. Raises SpeechMissing, or ValueError for a voice that is not there."""
     return _in_own_process({"text": text, "voice": asdict(voice)})
 
 
@@ -173,7 +179,7 @@ def _speak(text: str, voice: Voice) -> Speech:
         index = 0
         while events[index].type != _EVENT_END:
             if events[index].type == _EVENT_PHONEME:
-                symbol = events[index].id.string.decode("utf-8", "ignore")
+                symbol = events[index].id.string.decode("utf-8", "ignore").strip("ˈˌ")
                 if not symbol.startswith("("):  # "(en)" only says that another language begins
                     marks.append((events[index].sample, symbol))
             index += 1
@@ -191,7 +197,7 @@ def _speak(text: str, voice: Voice) -> Speech:
     library.espeak_Synchronize()
     if not chunks:
         raise ValueError(f"espeak-ng found nothing to say in {text!r}")
-    samples = np.concatenate(chunks).astype(np.float32) / 32768
+    samples = np.concatenate(chunks).astype(np.float32) / np.float32(32768)
     return Speech(samples, rate, _phones(samples, rate, marks))
 
 

@@ -14,10 +14,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from face_drawing import Face, Mouth, Pose
@@ -127,7 +130,8 @@ def act(
     moments = (times[:, None] + exposure * np.array([-0.5, 0.0, 0.5])).ravel() + MARGIN
     rows = np.array([list(vars(mouth).values()) for mouth in mouths(phones, moments, manner, seed)])
     means = rows.reshape(len(times), 3, -1).mean(axis=1) if len(times) else rows
-    return [(Mouth(*(float(v) for v in row)), pose) for row, pose in zip(means, poses(times, manner, seed), strict=True)]
+    heads = poses(times, manner, seed)
+    return [(Mouth(*(float(v) for v in row)), pose) for row, pose in zip(means, heads, strict=True)]
 
 
 def _frames(people: list[Face], acts: list[list[tuple[Mouth, Pose]]], *, still: bool) -> Iterator[Image]:
@@ -178,21 +182,12 @@ def write_movie(
     with av.open(str(target), "w", options={"fflags": "+bitexact"}) as container:
         pictures = iter(frames)
         first = next(pictures)
-        height, width = first.shape[0], first.shape[1] + blank
-        video = container.add_stream(video_codec, rate=fps)
-        even = width % 2 == 0 and height % 2 == 0
-        video.width, video.height = width, height
-        video.pix_fmt = "yuv420p" if even or video_codec != "libx264" else "yuv444p"
-        video.thread_count = 1
-        if video_codec == "libx264":
-            video.options = {"crf": "20", "preset": "veryfast"}
-        else:
-            video.bit_rate = 1_500_000
+        video = _video_stream(container, video_codec, fps, first.shape[1] + blank, first.shape[0])
         audio = None
         if samples is not None:
-            audio = container.add_stream(audio_codec, rate=RATE, layout="mono")
+            audio = cast(av.AudioStream, container.add_stream(audio_codec, rate=RATE, layout="mono"))
             audio.bit_rate = 96_000
-        for number, picture in enumerate(_chain(first, pictures)):
+        for number, picture in enumerate(chain([first], pictures)):
             padded = np.pad(picture, ((0, 0), (0, blank), (0, 0))) if blank else picture
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
             frame.pts, frame.time_base = number, 1 / fps
@@ -200,15 +195,24 @@ def write_movie(
         container.mux(video.encode(None))
         if audio is not None and samples is not None:
             for start in range(0, len(samples), 960):
-                sound = av.AudioFrame.from_ndarray(samples[None, start : start + 960].copy(), format="fltp", layout="mono")
+                piece = np.ascontiguousarray(samples[None, start : start + 960])
+                sound = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
                 sound.sample_rate, sound.pts, sound.time_base = RATE, start, Fraction(1, RATE)
                 container.mux(audio.encode(sound))
             container.mux(audio.encode(None))
 
 
-def _chain(first: Image, rest: Iterator[Image]) -> Iterator[Image]:
-    yield first
-    yield from rest
+def _video_stream(container: OutputContainer, codec: str, fps: Fraction, width: int, height: int) -> av.VideoStream:
+    video = cast(av.VideoStream, container.add_stream(codec, rate=fps))
+    video.width, video.height = width, height
+    even = width % 2 == 0 and height % 2 == 0
+    video.pix_fmt = "yuv420p" if even or codec != "libx264" else "yuv444p"
+    video.codec_context.thread_count = 1  # the same bytes on every machine
+    if codec == "libx264":
+        video.options = {"crf": "20", "preset": "veryfast"}
+    else:
+        video.bit_rate = 1_500_000
+    return video
 
 
 def main() -> int:
@@ -216,7 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help="file to write; its extension chooses the container")
     parser.add_argument("--seconds", type=float, help="length (6, or what --text takes)")
-    parser.add_argument("--offset-ms", type=float, default=0.0, help="audio time minus video time; positive is audio late")
+    parser.add_argument("--offset-ms", type=float, default=0.0, help="audio minus video time; positive: audio late")
     parser.add_argument("--seed", type=int, default=0, help="which person, voice and words")
     parser.add_argument("--size", default="256x256", help="WIDTHxHEIGHT")
     parser.add_argument("--fps", type=Fraction, default=Fraction(25), help="frames a second, such as 25 or 30000/1001")
