@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -21,11 +21,13 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from syncnet import mp4
 from syncnet.errors import InputError
 
 AnyPath = str | os.PathLike[str]
 OnProblem = Callable[[str], None]
 
+FILE = "file:"  # keeps a colon in a name from being taken for a protocol
 SPLICE_FORWARD_S = 10.0  # a transport stream whose clock leaps by more was spliced; a shorter leap is a pause
 SPLICE_BACKWARD_S = 0.1  # decoding time never runs back, so a clock that does was restarted
 OPUS_DELAY_FIXED_IN = (59, 31)  # libavformat; see `_opus_written_early`
@@ -44,41 +46,21 @@ def open_media(path: AnyPath) -> InputContainer:
         raise InputError(f"{file}: not a regular file; save the stream to a file first")
     if file.stat().st_size == 0:
         raise InputError(f"{file}: the file is empty (0 bytes)")
+    options = {"protocol_whitelist": "file,crypto,data"}  # a playlist must not reach for the network
+    if mp4.shown_spans(file):
+        # libavformat moves the first picture of an edit to the edit's start, up to a frame off; we cut ourselves.
+        options["advanced_editlist"] = "0"
     try:
-        # "file:" keeps a colon in the name from being a protocol; the whitelist keeps playlists off the network.
-        return av.open(f"file:{file}", metadata_errors="replace", options={"protocol_whitelist": "file,crypto,data"})
+        return av.open(f"{FILE}{file}", metadata_errors="replace", options=options)
     except PermissionError as error:
         raise InputError(f"{file}: permission denied") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        if _lacks_moov(file):
+        if mp4.lacks_index(file):
             raise InputError(
                 f"{file}: the mp4/mov index (moov) is missing: the recording or copy was cut off before its end; "
                 "copy the file again, or rebuild its index with a recovery tool"
             ) from error
         raise InputError(f"{file}: not a media file that FFmpeg can read") from error
-
-
-def _lacks_moov(file: Path) -> bool:
-    """Whether a file is ISO base media (mp4, mov) without the box that says where its samples are."""
-    with file.open("rb") as opened:
-        boxes = list(_top_boxes(opened, file.stat().st_size))
-    known = {b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot"}
-    return bool(boxes) and boxes[0] in known and b"moov" not in boxes and b"moof" not in boxes
-
-
-def _top_boxes(opened: BinaryIO, size: int) -> Iterator[bytes]:
-    """The types of the top-level boxes of an ISO base media file (ISO/IEC 14496-12, 4.2)."""
-    at = 0
-    while at + 8 <= size:
-        opened.seek(at)
-        length, kind = struct.unpack(">I4s", opened.read(8))
-        if length == 1:
-            large = opened.read(8)
-            length = struct.unpack(">Q", large)[0] if len(large) == 8 else size
-        yield kind
-        if length == 0:
-            return
-        at += max(length, 8)
 
 
 def moving_pictures(container: InputContainer) -> tuple[VideoStream, ...]:
@@ -111,6 +93,12 @@ def _has(container: InputContainer, flag: Flags) -> bool:
     return bool(container.format.flags & cast("int", flag.value))
 
 
+def shown_span(container: InputContainer, stream: Stream) -> mp4.Shown:
+    """The span of presentation time (s) in which a stream is shown; what lies outside was cut by an edit list."""
+    spans = mp4.shown_spans(Path(container.name.removeprefix(FILE))) if "mp4" in container.format.name else {}
+    return spans.get(stream.id, mp4.Shown(-math.inf, math.inf))
+
+
 def seconds(stream: Stream, timestamp: int) -> float:
     """A timestamp of a stream in seconds; exact to the rounding of a float."""
     base = stream.time_base
@@ -126,24 +114,18 @@ def packets(container: InputContainer, report: OnProblem) -> "Iterator[Packet[St
     that their offset stays; Opus that a muxer placed early is moved back. Reading stops at damage that cannot be
     passed; that, and a file that ends before the end its header promises, is reported.
     """
-    spliced = _has(container, Flags.ts_discont)
-    shift = 0.0
-    last_dts: dict[int, float] = {}
+    source = _readable(container, report)
+    if _has(container, Flags.ts_discont):
+        source = _one_clock(source)
     opus_delay = {s.index: 0.0 for s in container.streams.audio if _opus_written_early(container, s)}
     end = 0.0
-    for packet in _readable(container, report):
+    for packet in source:
         stream = packet.stream
-        if spliced and packet.dts is not None:
-            dts = seconds(stream, packet.dts) + shift
-            before = last_dts.get(stream.index, dts)
-            if dts < before - SPLICE_BACKWARD_S or dts > before + SPLICE_FORWARD_S:
-                shift += before - dts
-                dts = before
-            last_dts[stream.index] = dts
-        if stream.index in opus_delay and packet.has_sidedata("skip_samples"):
-            skipped = struct.unpack_from("<I", bytes(packet.get_sidedata("skip_samples")))[0]
-            opus_delay[stream.index] = opus_delay[stream.index] or skipped / OPUS_RATE
-        _move(packet, shift + opus_delay.get(stream.index, 0.0))
+        if stream.index in opus_delay:
+            if not opus_delay[stream.index] and packet.has_sidedata("skip_samples"):
+                skipped = struct.unpack_from("<I", bytes(packet.get_sidedata("skip_samples")))[0]
+                opus_delay[stream.index] = skipped / OPUS_RATE
+            _move(packet, opus_delay[stream.index])
         if packet.pts is not None and stream.type in ("video", "audio"):
             end = max(end, seconds(stream, packet.pts + (packet.duration or 0)))
         yield packet
@@ -160,6 +142,34 @@ def _readable(container: InputContainer, report: OnProblem) -> "Iterator[Packet[
                 yield packet
     except (av.FFmpegError, OSError) as error:
         report(f"reading stopped before the end of the file: {error}")
+
+
+def _one_clock(source: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":
+    """Move packets behind a splice so that the clock runs on, all streams by the same amount.
+
+    A stream whose decoding times leap has come to a splice. The first one to leap says how far the new stretch is
+    moved, to where that stream was due; the others join the stretch when they leap to the same place.
+    """
+    due: dict[int, float] = {}  # each stream's next decoding time as stored
+    moved: dict[int, float] = {}  # by how much each stream is moved at present
+    newest, newest_dts = 0.0, -math.inf  # the same for the newest stretch, and how far it has been read
+    for packet in source:
+        if packet.dts is None:
+            _move(packet, moved.get(packet.stream_index, newest))
+            yield packet
+            continue
+        index, dts = packet.stream_index, seconds(packet.stream, packet.dts)
+        here = moved.setdefault(index, newest)
+        expected = due.get(index, dts)
+        if dts < expected - SPLICE_BACKWARD_S or dts > expected + SPLICE_FORWARD_S:
+            if here == newest or abs(dts - newest_dts) > SPLICE_FORWARD_S:
+                newest = here + expected - dts
+            moved[index] = newest
+        if moved[index] == newest:
+            newest_dts = dts
+        due[index] = dts + seconds(packet.stream, packet.duration or 0)
+        _move(packet, moved[index])
+        yield packet
 
 
 def _move(packet: "Packet[Stream]", by: float) -> None:

@@ -13,7 +13,7 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from syncnet.container import AnyPath, OnProblem, decoded, ignore, moving_pictures, open_media, seconds
+from syncnet.container import AnyPath, OnProblem, decoded, ignore, moving_pictures, open_media, seconds, shown_span
 from syncnet.errors import InputError
 
 FPS = 25.0
@@ -24,7 +24,7 @@ EIGHT_BIT_LUMA = frozenset(
 )
 ALWAYS_FULL_RANGE = frozenset("yuvj420p yuvj422p yuvj444p yuvj440p yuvj411p gray".split())
 FULL_TO_LIMITED: NDArray[np.uint8] = np.round(16 + np.arange(256) * (219 / 255)).astype(np.uint8)
-LAST_PICTURE_SLACK_S = 1e-3  # container timestamps are rounded to a millisecond at worst
+TICK_S = 1e-3  # container timestamps are rounded to a millisecond at worst
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,14 @@ def native_pictures(container: InputContainer, stream: VideoStream, report: OnPr
     """The decoded pictures of a stream in presentation order, each once, with strictly increasing times."""
     stream.thread_type = "AUTO"
     rate = float(stream.average_rate or stream.guessed_rate or FPS)
+    span = shown_span(container, stream)
     last: Picture | None = None
     for frame in decoded(container, stream, report):
         if not isinstance(frame, VideoFrame):
             continue
         guess = last.end if last else seconds(stream, stream.start_time or 0)
         time = guess if frame.pts is None else seconds(stream, frame.pts)
-        if last is not None and time <= last.time:
+        if time < span.start - TICK_S or time > span.end - TICK_S or (last is not None and time <= last.time):
             continue
         length = seconds(stream, frame.duration) if frame.duration else 1 / rate
         last = Picture(time, time + length, frame)
@@ -111,7 +112,7 @@ def _on_grid(pictures: Iterable[Picture], fps: float) -> Iterator[tuple[float, V
                 k += 1
         shown = picture
     if shown is not None:
-        while start + k / fps < max(shown.end - LAST_PICTURE_SLACK_S, start + LAST_PICTURE_SLACK_S):
+        while start + k / fps < max(shown.end - TICK_S, start + TICK_S):
             yield start + k / fps, shown.frame
             k += 1
 

@@ -1,5 +1,6 @@
 """Sound: one audio track as mono 16 kHz, continuous on the clock of presentation times."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from syncnet.container import AnyPath, OnProblem, decoded, ignore, open_media, seconds, seek
+from syncnet.container import AnyPath, OnProblem, decoded, ignore, open_media, seconds, seek, shown_span
 from syncnet.errors import InputError
 
 SAMPLE_RATE = 16000
@@ -109,10 +110,19 @@ def _tolerance(stream: AudioStream) -> float:
 
 def _blocks(container: InputContainer, stream: AudioStream, report: OnProblem) -> Iterator[Block]:
     """The decoded blocks of a track, downmixed by averaging the channels, at the rate they have."""
+    span = shown_span(container, stream)
     for frame in decoded(container, stream, report):
-        if isinstance(frame, AudioFrame) and frame.samples > 0:
-            time = None if frame.pts is None else seconds(stream, frame.pts)
-            yield Block(time, frame.sample_rate, _mono(frame))
+        if not isinstance(frame, AudioFrame) or frame.samples == 0:
+            continue
+        samples, rate = _mono(frame), frame.sample_rate
+        if frame.pts is None:
+            yield Block(None, rate, samples)
+            continue
+        time = seconds(stream, frame.pts)
+        first = 0 if time >= span.start else math.ceil((span.start - time) * rate)
+        stop = samples.size if time + samples.size / rate <= span.end else math.ceil((span.end - time) * rate)
+        if first < stop:
+            yield Block(time + first / rate, rate, samples[first:stop])
 
 
 def _mono(frame: AudioFrame) -> NDArray[np.float32]:
