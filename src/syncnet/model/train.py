@@ -1,6 +1,7 @@
 """The training loop, to be read in a sitting: draw a batch, ask the loss, step, average, now and then look and save."""
 
 import contextlib
+import ctypes
 import json
 import math
 import os
@@ -149,6 +150,8 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
     if world > 1:
         ending.callback(dist.destroy_process_group)
     device = _device(config.compute, rank)
+    if device.type == "cpu":
+        keep_memory()
     clips = read_manifests(shards)
     training, held = split_speakers(clips, config.held_out, config.held_out_salt)
     watched = evenly_by_speaker(held, config.eval_clips)
@@ -290,6 +293,14 @@ def _batches(pairs: Pairs, first: int, workers: int, device: torch.device) -> It
     loader: DataLoader[Batch] = DataLoader(pairs, batch_size=None, sampler=order, num_workers=workers,
                                            prefetch_factor=4 if workers else None)
     return iter(loader)
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed memory for the next step instead of giving it back: page faults cost half the speed."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc only; elsewhere it is merely slower
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for large arrays
+        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
 
 
 def _join() -> tuple[int, int]:
