@@ -28,7 +28,7 @@ EMBEDDING = 256
 DEFAULT_MODEL = "syncnet"
 
 _WEIGHTS = Path(__file__).parent / "weights"
-_EPS = 1e-3  # added to a standard deviation before dividing by it, in units of the feature
+_EPS = 1e-2  # least standard deviation of a feature, so that one that never moves stays 0
 _VIDEO_CHUNK = 60  # frames through the trunk at once
 _AUDIO_CHUNK = 1000  # MFCC columns through the trunk at once
 
@@ -128,7 +128,7 @@ def default_encoder(name: str = DEFAULT_MODEL, threads: int = 2) -> Encoder:
 def standardise(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give every column of `(T, F)` zero mean and unit variance over the T rows: what a clip is made of, not who."""
     mean = features.mean(axis=0, dtype=np.float64)
-    std = features.std(axis=0, dtype=np.float64) + _EPS
+    std = np.sqrt(features.var(axis=0, dtype=np.float64) + _EPS**2)
     return np.asarray((features - mean) / std, np.float32)
 
 
