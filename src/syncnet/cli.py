@@ -8,9 +8,11 @@ import typer
 
 from syncnet import __version__
 from syncnet.commands.detect import detect
+from syncnet.commands.export import export
 from syncnet.commands.prepare import prepare
 from syncnet.commands.score import score
 from syncnet.commands.tracks import tracks
+from syncnet.commands.train import train
 from syncnet.commands.weights import app as weights
 from syncnet.errors import SyncNetError
 
@@ -30,6 +32,8 @@ app.command()(tracks)
 app.command()(score)
 app.add_typer(weights, name="weights")
 app.command()(prepare)
+app.command()(train)
+app.command()(export)
 
 
 def _print_version(wanted: bool) -> None:
