@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from made_shards import TINY
-
 from syncnet.model.network import (
     STANDARD_EPS,
     SyncNet,
@@ -16,6 +15,7 @@ from syncnet.model.network import (
     standardise,
     start_from_teacher,
 )
+
 
 @pytest.fixture
 def tiny() -> SyncNet:
@@ -106,10 +106,18 @@ def test_frozen_blocks_do_not_learn_and_give_the_same_features(tiny: SyncNet) ->
 def test_standardise_by_hand_and_with_a_mask() -> None:
     x = torch.tensor([[[1.0], [3.0], [100.0]]])
     plain = standardise(x[:, :2])
-    assert torch.allclose(plain.flatten(), torch.tensor([-1.0, 1.0]) / (1 + STANDARD_EPS))
+    assert torch.allclose(plain.flatten(), torch.tensor([-1.0, 1.0]) / (1 + STANDARD_EPS**2) ** 0.5)
     masked = standardise(x, torch.tensor([[True, True, False]]))
     assert torch.allclose(masked[0, :2], plain[0])
     assert masked[0, 2].item() == 0.0
+
+
+def test_a_feature_that_never_moves_stays_zero_with_a_finite_gradient() -> None:
+    x = torch.full((1, 6, 2), 3.0, requires_grad=True)
+    out = standardise(x)
+    out.sum().backward()
+    assert out.abs().max().item() == 0.0
+    assert x.grad is not None and torch.isfinite(x.grad).all()
 
 
 def test_fold_taps() -> None:
