@@ -146,7 +146,8 @@ def _in_own_process(request: dict[str, Any]) -> Speech:
         [sys.executable, __file__], input=json.dumps(request).encode(), capture_output=True, check=False
     )
     if done.returncode != 0:
-        raise ValueError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise ValueError(said[-1].removeprefix("ValueError: ") if said else "the voice stopped without a word")
     with np.load(io.BytesIO(done.stdout)) as data:
         spans = [(float(a), float(b), float(c)) for a, b, c in data["spans"]]
         phones = tuple(Phone(str(symbol), *span) for symbol, span in zip(data["symbols"], spans, strict=True))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -24,7 +24,7 @@ from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from face_drawing import Face, Mouth, Pose
-from face_layers import Image, make_look
+from face_layers import MOUTH_Y, Image, make_look
 from face_motion import Manner, make_manner, mouths, poses
 from face_speech import Speech, add_pause, random_voice, say, talk
 
@@ -35,7 +35,7 @@ _CODECS = {
     ".mov": ("libx264", "aac"),
     ".mkv": ("libx264", "aac"),
     ".ts": ("libx264", "aac"),
-    ".avi": ("mpeg4", "mp3"),
+    ".avi": ("mpeg4", "pcm_s16le"),
     ".webm": ("libvpx", "libopus"),
 }
 
@@ -55,71 +55,102 @@ class Clip:
     gap: NDArray[np.float32]  # opening of the speaker's lips in each frame, in half face widths
 
 
-def make(
-    path: str | Path,
-    *,
-    seconds: float | None = None,
-    offset_ms: float = 0.0,
-    seed: int = 0,
-    size: tuple[int, int] = (256, 256),
-    fps: float | Fraction = 25,
-    text: str | None = None,
-    language: str | None = None,
-    faces: int = 1,
-    speaker: int = 0,
-    sound: str = "speech",
-    still: bool = False,
-    face_width: float | None = None,
-    turn: float | None = None,
-) -> Clip:
-    """Write a talking clip; the container follows the extension (.mp4 .mov .mkv .ts .avi .webm).
+@dataclass(frozen=True)
+class Performance:
+    """A clip before it is encoded: pictures to be read once, the sound if any, and what is true of them."""
+
+    clip: Clip
+    frames: Iterator[Image]
+    samples: NDArray[np.float32] | None  # (N,) at RATE, from the time of the first picture
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is to be seen and heard.
 
     `offset_ms` is audio time minus video time: positive is audio late. `seconds` is 6, or as long as `text` takes.
     `faces` people sit side by side and number `speaker` talks. `sound` is "speech", or "noise" or "silence" with the
-    mouth shut, or "none" for a file without an audio track. `still` freezes the picture while the speech goes on.
-    `face_width` is in pixels, `turn` the mean yaw in degrees. Raises SpeechMissing without espeak-ng.
+    mouth shut, or "none" for a file without an audio track. `still` freezes the picture while the speech goes on. At
+    each of the `cuts` (seconds) another person goes on with the same speech. `face_width` is in pixels, `turn` the
+    mean yaw in degrees.
     """
-    rate = Fraction(fps).limit_denominator(1001)
-    speech = _speech(seed, text, language, seconds, talking=sound == "speech")
-    length = seconds if seconds is not None else len(speech.samples) / speech.rate - 2 * MARGIN
-    width, height = size
-    times = np.arange(max(1, round(length * rate))) / float(rate)
-    panel = width // faces
-    scale = (face_width or 0.43 * min(panel, height)) / 2
+
+    seconds: float | None = None
+    offset_ms: float = 0.0
+    seed: int = 0
+    size: tuple[int, int] = (256, 256)
+    fps: Fraction = Fraction(25)
+    text: str | None = None
+    language: str | None = None
+    faces: int = 1
+    speaker: int = 0
+    sound: str = "speech"
+    still: bool = False
+    cuts: tuple[float, ...] = ()
+    face_width: float | None = None
+    turn: float | None = None
+
+
+def make(path: str | Path, *, fps: float | Fraction = 25, **wanted: Any) -> Clip:
+    """Write a talking clip; the container follows the extension (.mp4 .mov .mkv .ts .avi .webm).
+
+    `wanted` are the fields of `Scene`. Raises SpeechMissing without espeak-ng, ValueError for what cannot be drawn.
+    """
+    done = perform(Scene(fps=Fraction(fps).limit_denominator(1001), **wanted))
+    write_movie(path, done.frames, done.clip.fps, done.samples)
+    return replace(done.clip, path=Path(path))
+
+
+def perform(scene: Scene) -> Performance:
+    """Draw and speak a scene; pictures are drawn as they are read."""
+    if scene.sound not in ("speech", "noise", "silence", "none"):
+        raise ValueError(f"sound is speech, noise, silence or none, not {scene.sound!r}")
+    if not 0 <= scene.speaker < scene.faces or min(scene.size) < 1 or scene.fps <= 0:
+        raise ValueError("a scene needs a picture, a positive frame rate, and its speaker among its faces")
+    talking = scene.sound == "speech"
+    speech = _speech(scene, talking=talking)
+    length = scene.seconds if scene.seconds is not None else len(speech.samples) / speech.rate - 2 * MARGIN
+    width, height = scene.size
+    times = np.arange(max(1, round(length * scene.fps))) / float(scene.fps)
+    panel = max(1, width // scene.faces)
+    scale = (scene.face_width or 0.43 * min(panel, height)) / 2
     centre = (panel / 2, height / 2 - 0.1 * scale)
-    people = [Face(make_look(seed + 1000 * i), panel, height, centre, scale) for i in range(faces)]
-    acts = []
-    for i in range(faces):
-        manner = make_manner(seed + 1000 * i)
-        manner = manner if turn is None else replace(manner, turn=float(np.deg2rad(turn)))
-        talks = i == speaker and sound == "speech"
-        acts.append(act(speech if talks else None, times, manner, seed + 1000 * i, exposure=0.3 / float(rate)))
-    frames = _frames(people, acts, still=still)
-    samples = None if sound == "none" else _sound(speech, sound, length, offset_ms, seed)
-    write_movie(path, frames, rate, samples, blank=width - faces * panel)
-    return Clip(
-        path=Path(path),
-        offset_ms=offset_ms,
+    exposure = 0.3 / float(scene.fps)
+    panels, gap = [], np.zeros(len(times), dtype=np.float32)
+    for i in range(scene.faces):
+        seed = scene.seed + 1000 * i
+        manner = make_manner(seed)
+        manner = manner if scene.turn is None else replace(manner, turn=float(np.deg2rad(scene.turn)))
+        acted = act(speech if talking and i == scene.speaker else None, times, manner, seed, exposure)
+        people = [Face(make_look(seed + 500 * k), panel, height, centre, scale) for k in range(len(scene.cuts) + 1)]
+        panels.append((people, acted))
+        if i == scene.speaker:
+            gap = np.array([mouth.gap for mouth, _ in acted], dtype=np.float32)
+    clip = Clip(
+        path=Path(),
+        offset_ms=scene.offset_ms,
         seconds=length,
-        fps=rate,
-        size=size,
-        mouth_xy=tuple((centre[0] + i * panel, centre[1] + 0.93 * scale) for i in range(faces)),
+        fps=scene.fps,
+        size=scene.size,
+        mouth_xy=tuple((centre[0] + i * panel, centre[1] + MOUTH_Y * scale) for i in range(scene.faces)),
         face_width=2 * scale,
         times=times,
-        gap=np.array([mouth.gap for mouth, _ in acts[speaker]], dtype=np.float32),
+        gap=gap[:1].repeat(len(gap)) if scene.still else gap,
     )
+    samples = None if scene.sound == "none" else _sound(speech, scene, length)
+    return Performance(clip, _frames(panels, scene, times), samples)
 
 
-def _speech(seed: int, text: str | None, language: str | None, seconds: float | None, *, talking: bool) -> Speech:
+def _speech(scene: Scene, *, talking: bool) -> Speech:
     """What is said, with MARGIN seconds before and after the clip."""
-    rng = np.random.default_rng([seed, 9])
-    voice = random_voice(rng, language or ("en-us" if text else None))
+    rng = np.random.default_rng([scene.seed, 9])
+    voice = random_voice(rng, scene.language or ("en-us" if scene.text else None))
+    length = (6.0 if scene.seconds is None else scene.seconds) + 2 * MARGIN
     if not talking:
-        count = round(((6.0 if seconds is None else seconds) + 2 * MARGIN) * 22050)
-        return Speech(np.zeros(count, dtype=np.float32), 22050, ())
-    if text is None:
-        return talk(seed, voice, (6.0 if seconds is None else seconds) + 2 * MARGIN)
-    return add_pause(say(text, voice), MARGIN + 0.4, before=MARGIN + 0.4)
+        return Speech(np.zeros(round(length * 22050), dtype=np.float32), 22050, ())
+    if scene.text is None:
+        return talk(scene.seed, voice, length)
+    return add_pause(say(scene.text, voice), MARGIN + 0.4, before=MARGIN + 0.4)
 
 
 def act(
@@ -134,25 +165,29 @@ def act(
     return [(Mouth(*(float(v) for v in row)), pose) for row, pose in zip(means, heads, strict=True)]
 
 
-def _frames(people: list[Face], acts: list[list[tuple[Mouth, Pose]]], *, still: bool) -> Iterator[Image]:
-    for moment in range(len(acts[0])):
-        source = 0 if still else moment
-        panels = [person.draw(*done[source], source) for person, done in zip(people, acts, strict=True)]
-        yield panels[0] if len(panels) == 1 else np.hstack(panels)
+def _frames(
+    panels: list[tuple[list[Face], list[tuple[Mouth, Pose]]]], scene: Scene, times: NDArray[np.float64]
+) -> Iterator[Image]:
+    blank = scene.size[0] - sum(people[0].size[0] for people, _ in panels)
+    for moment, now in enumerate(times):
+        shot = int(np.searchsorted(scene.cuts, now, side="right"))
+        source = 0 if scene.still else moment
+        row = [people[shot].draw(*acted[source], source) for people, acted in panels]
+        yield row[0] if len(row) == 1 else np.pad(np.hstack(row), ((0, 0), (0, max(blank, 0)), (0, 0)))
 
 
-def _sound(speech: Speech, kind: str, seconds: float, offset_ms: float, seed: int) -> NDArray[np.float32]:
+def _sound(speech: Speech, scene: Scene, seconds: float) -> NDArray[np.float32]:
     """The sound heard during the clip, (N,) at RATE: what was said, `offset_ms` later, in a room."""
     from scipy.signal import fftconvolve, resample_poly
 
-    rng = np.random.default_rng([seed, 10])
+    rng = np.random.default_rng([scene.seed, 10])
     count = round(seconds * RATE)
     out = np.zeros(count, dtype=np.float32)
-    if kind == "silence":
+    if scene.sound == "silence":
         return out
     common = np.gcd(RATE, speech.rate)
     voice = resample_poly(speech.samples, RATE // common, speech.rate // common).astype(np.float32)
-    first = round((MARGIN - offset_ms / 1000) * RATE)
+    first = round((MARGIN - scene.offset_ms / 1000) * RATE)
     low, high = max(first, 0), min(first + count, len(voice))
     if high > low:
         out[low - first : high - first] = voice[low:high]
@@ -161,7 +196,7 @@ def _sound(speech: Speech, kind: str, seconds: float, offset_ms: float, seed: in
         echo = rng.uniform(0.002, 0.02) * rng.standard_normal(len(decay)) * decay
         echo[0] = 1.0
         out = fftconvolve(out, echo)[:count].astype(np.float32)
-    hiss = 0.05 if kind == "noise" else 10 ** rng.uniform(-3.2, -2.0)
+    hiss = 0.05 if scene.sound == "noise" else 10 ** rng.uniform(-3.2, -2.0)
     out *= rng.uniform(0.35, 0.8) / max(float(np.abs(out).max()), 1e-6)
     return np.clip(out + hiss * rng.standard_normal(count, dtype=np.float32), -1, 1).astype(np.float32)
 
@@ -171,10 +206,8 @@ def write_movie(
     frames: Iterable[Image],
     fps: Fraction,
     samples: NDArray[np.float32] | None,
-    *,
-    blank: int = 0,
 ) -> None:
-    """Encode RGB pictures (H, W, 3) and mono sound (N,) at RATE, both from time 0; `blank` columns are added right."""
+    """Encode RGB pictures (H, W, 3) and mono sound (N,) at RATE, both from time 0."""
     target = Path(path)
     if target.suffix.lower() not in _CODECS:
         raise ValueError(f"{target.name}: use one of {' '.join(_CODECS)}")
@@ -182,14 +215,13 @@ def write_movie(
     with av.open(str(target), "w", options={"fflags": "+bitexact"}) as container:
         pictures = iter(frames)
         first = next(pictures)
-        video = _video_stream(container, video_codec, fps, first.shape[1] + blank, first.shape[0])
+        video = _video_stream(container, video_codec, fps, first.shape[1], first.shape[0])
         audio = None
         if samples is not None:
             audio = cast(av.AudioStream, container.add_stream(audio_codec, rate=RATE, layout="mono"))
             audio.bit_rate = 96_000
         for number, picture in enumerate(chain([first], pictures)):
-            padded = np.pad(picture, ((0, 0), (0, blank), (0, 0))) if blank else picture
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = number, 1 / fps
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
@@ -246,8 +278,9 @@ def main() -> int:
     except (ValueError, OSError, RuntimeError) as problem:
         print(f"talking_face: {problem}", file=sys.stderr)
         return 2
-    side = "late" if clip.offset_ms > 0 else "early" if clip.offset_ms < 0 else "late or early"
-    print(f"{clip.path}: {clip.seconds:.2f} s at {float(clip.fps):.3f} fps, audio {abs(clip.offset_ms):.0f} ms {side}")
+    side = "late" if clip.offset_ms > 0 else "early"
+    words = f"audio {abs(clip.offset_ms):g} ms {side}" if clip.offset_ms else "audio and picture together"
+    print(f"{clip.path}: {clip.seconds:.2f} s at {float(clip.fps):.3f} fps, {words}")
     return 0
 
 
