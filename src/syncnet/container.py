@@ -32,6 +32,7 @@ SPLICE_FORWARD_S = 10.0  # a transport stream whose clock leaps by more was spli
 SPLICE_BACKWARD_S = 0.1  # decoding time never runs back, so a clock that does was restarted
 OPUS_DELAY_FIXED_IN = (59, 31)  # libavformat; see `_opus_written_early`
 OPUS_RATE = 48000  # Opus counts its pre-skip at this rate whatever it codes (RFC 7845, 5.1)
+LEAP_S = 1.0  # a timestamp this much beyond both its predecessor and the end of the file is damaged
 TRUNCATED_S = 1.0  # a file that ends this much before the end its header promises has lost its tail
 
 
@@ -51,16 +52,24 @@ def open_media(path: AnyPath) -> InputContainer:
         # libavformat moves the first picture of an edit to the edit's start, up to a frame off; we cut ourselves.
         options["advanced_editlist"] = "0"
     try:
-        return av.open(f"{FILE}{file}", metadata_errors="replace", options=options)
+        container = av.open(f"{FILE}{file}", metadata_errors="replace", options=options)
     except PermissionError as error:
         raise InputError(f"{file}: permission denied") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        if mp4.lacks_index(file):
-            raise InputError(
-                f"{file}: the mp4/mov index (moov) is missing: the recording or copy was cut off before its end; "
-                "copy the file again, or rebuild its index with a recovery tool"
-            ) from error
-        raise InputError(f"{file}: not a media file that FFmpeg can read") from error
+        raise InputError(_why_unreadable(file)) from error
+    if not container.streams.video and not container.streams.audio:
+        container.close()
+        raise InputError(_why_unreadable(file))
+    return container
+
+
+def _why_unreadable(file: Path) -> str:
+    if mp4.lacks_index(file):
+        return (
+            f"{file}: the mp4/mov index (moov) is missing or incomplete: the recording or copy was cut off before its "
+            "end; copy the file again, or rebuild its index with a recovery tool"
+        )
+    return f"{file}: not a video or audio file that FFmpeg can read"
 
 
 def moving_pictures(container: InputContainer) -> tuple[VideoStream, ...]:
@@ -114,9 +123,9 @@ def packets(container: InputContainer, report: OnProblem) -> "Iterator[Packet[St
     that their offset stays; Opus that a muxer placed early is moved back. Reading stops at damage that cannot be
     passed; that, and a file that ends before the end its header promises, is reported.
     """
+    promised = _promised_end(container)
     source = _readable(container, report)
-    if _has(container, Flags.ts_discont):
-        source = _one_clock(source)
+    source = _one_clock(source) if _has(container, Flags.ts_discont) else _without_leaps(source, promised)
     opus_delay = {s.index: 0.0 for s in container.streams.audio if _opus_written_early(container, s)}
     end = 0.0
     for packet in source:
@@ -129,7 +138,6 @@ def packets(container: InputContainer, report: OnProblem) -> "Iterator[Packet[St
         if packet.pts is not None and stream.type in ("video", "audio"):
             end = max(end, seconds(stream, packet.pts + (packet.duration or 0)))
         yield packet
-    promised = _promised_end(container)
     if promised is not None and end < promised - TRUNCATED_S:
         report(f"the file is cut off: it ends at {end:.1f} s of {promised:.1f} s; what is there is used")
 
@@ -144,15 +152,30 @@ def _readable(container: InputContainer, report: OnProblem) -> "Iterator[Packet[
         report(f"reading stopped before the end of the file: {error}")
 
 
+def _without_leaps(source: "Iterator[Packet[Stream]]", promised: float | None) -> "Iterator[Packet[Stream]]":
+    """Take the timestamps off packets that leap beyond the promised end of the file (s): damage, not a pause."""
+    last: dict[int, float] = {}
+    for packet in source:
+        if packet.pts is not None and promised is not None:
+            pts = seconds(packet.stream, packet.pts)
+            if pts > max(promised, last.get(packet.stream_index, pts)) + LEAP_S:
+                packet.pts = packet.dts = None
+            else:
+                last[packet.stream_index] = pts
+        yield packet
+
+
 def _one_clock(source: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":
     """Move packets behind a splice so that the clock runs on, all streams by the same amount.
 
     A stream whose decoding times leap has come to a splice. The first one to leap says how far the new stretch is
-    moved, to where that stream was due; the others join the stretch when they leap to the same place.
+    moved, to where that stream was due; the others join the stretch when they leap to the same place. A leap back
+    into a stretch that was left follows a damaged timestamp, and goes on in that stretch.
     """
     due: dict[int, float] = {}  # each stream's next decoding time as stored
     moved: dict[int, float] = {}  # by how much each stream is moved at present
-    newest, newest_dts = 0.0, -math.inf  # the same for the newest stretch, and how far it has been read
+    read = {0.0: -math.inf}  # how far each stretch has been read, by how much it is moved
+    newest = 0.0
     for packet in source:
         if packet.dts is None:
             _move(packet, moved.get(packet.stream_index, newest))
@@ -162,11 +185,11 @@ def _one_clock(source: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]"
         here = moved.setdefault(index, newest)
         expected = due.get(index, dts)
         if dts < expected - SPLICE_BACKWARD_S or dts > expected + SPLICE_FORWARD_S:
-            if here == newest or abs(dts - newest_dts) > SPLICE_FORWARD_S:
-                newest = here + expected - dts
+            if here == newest or abs(dts - read[newest]) > SPLICE_FORWARD_S:
+                left = (m for m, last in read.items() if -SPLICE_BACKWARD_S <= dts - last <= SPLICE_FORWARD_S)
+                newest = next(left, here + expected - dts)
             moved[index] = newest
-        if moved[index] == newest:
-            newest_dts = dts
+        read[moved[index]] = max(dts, read.get(moved[index], dts))
         due[index] = dts + seconds(packet.stream, packet.duration or 0)
         _move(packet, moved[index])
         yield packet

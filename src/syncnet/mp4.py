@@ -14,7 +14,7 @@ PAUSE = -1  # the media time of an edit that shows nothing
 
 @dataclass(frozen=True)
 class Box:
-    """A box: its type, and where its contents lie in the file."""
+    """A box: its type, and where its contents lie in the file, or would lie if the file were whole."""
 
     kind: bytes
     start: int
@@ -30,10 +30,12 @@ class Shown:
 
 
 def lacks_index(file: Path) -> bool:
-    """Whether a file is an mp4 or mov without the box (moov) that says where its samples are."""
+    """Whether a file is an mp4 or mov without the whole box (moov) that says where its samples are."""
+    size = file.stat().st_size
     with file.open("rb") as opened:
-        kinds = [box.kind for box in _boxes(opened, 0, file.stat().st_size)]
-    return bool(kinds) and kinds[0] in FIRST_BOXES and b"moov" not in kinds and b"moof" not in kinds
+        boxes = list(_boxes(opened, 0, size))
+    kinds = [box.kind for box in boxes if box.end <= size]
+    return bool(boxes) and boxes[0].kind in FIRST_BOXES and b"moov" not in kinds and b"moof" not in kinds
 
 
 def shown_spans(file: Path) -> dict[int, Shown]:
@@ -115,7 +117,7 @@ def _boxes(opened: BinaryIO, start: int, end: int) -> Iterator[Box]:
             size = end - start
         if size < header:
             return
-        yield Box(kind, start + header, min(start + size, end))
+        yield Box(kind, start + header, start + size)
         start += size
 
 

@@ -1,5 +1,6 @@
 """Pictures: the luma of a video stream at a steady rate, upright, by nearest presentation time."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -24,6 +25,7 @@ EIGHT_BIT_LUMA = frozenset(
 )
 ALWAYS_FULL_RANGE = frozenset("yuvj420p yuvj422p yuvj444p yuvj440p yuvj411p gray".split())
 FULL_TO_LIMITED: NDArray[np.uint8] = np.round(16 + np.arange(256) * (219 / 255)).astype(np.uint8)
+LEAP_S = 0.5  # a picture that leaps by more and is followed by one before it has a damaged time
 TICK_S = 1e-3  # container timestamps are rounded to a millisecond at worst
 
 
@@ -80,21 +82,37 @@ def _first_video(container: InputContainer, path: AnyPath) -> VideoStream:
 
 
 def native_pictures(container: InputContainer, stream: VideoStream, report: OnProblem) -> Iterator[Picture]:
-    """The decoded pictures of a stream in presentation order, each once, with strictly increasing times."""
+    """The decoded pictures of a stream in presentation order, each once, with strictly increasing times.
+
+    A picture whose time leaps ahead of the one that follows has a damaged timestamp and is left out.
+    """
+    span = shown_span(container, stream)
+    before = -math.inf
+    held: Picture | None = None
+    for picture in _timed_pictures(container, stream, report):
+        if not span.start - TICK_S <= picture.time <= span.end - TICK_S or picture.time <= before:
+            continue
+        if held is not None:
+            if picture.time > held.time:
+                yield held
+                before = held.time
+            elif held.time - before < LEAP_S:
+                continue
+        held = picture
+    if held is not None:
+        yield held
+
+
+def _timed_pictures(container: InputContainer, stream: VideoStream, report: OnProblem) -> Iterator[Picture]:
+    """The decoded pictures of a stream; one without a timestamp follows on the one before it."""
     stream.thread_type = "AUTO"
     rate = float(stream.average_rate or stream.guessed_rate or FPS)
-    span = shown_span(container, stream)
-    last: Picture | None = None
+    end = seconds(stream, stream.start_time or 0)
     for frame in decoded(container, stream, report):
-        if not isinstance(frame, VideoFrame):
-            continue
-        guess = last.end if last else seconds(stream, stream.start_time or 0)
-        time = guess if frame.pts is None else seconds(stream, frame.pts)
-        if time < span.start - TICK_S or time > span.end - TICK_S or (last is not None and time <= last.time):
-            continue
-        length = seconds(stream, frame.duration) if frame.duration else 1 / rate
-        last = Picture(time, time + length, frame)
-        yield last
+        if isinstance(frame, VideoFrame):
+            time = end if frame.pts is None else seconds(stream, frame.pts)
+            end = time + (seconds(stream, frame.duration) if frame.duration else 1 / rate)
+            yield Picture(time, end, frame)
 
 
 def _on_grid(pictures: Iterable[Picture], fps: float) -> Iterator[tuple[float, VideoFrame]]:

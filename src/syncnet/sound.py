@@ -20,7 +20,7 @@ SAMPLE_RATE = 16000
 CHUNK = SAMPLE_RATE  # samples of a streamed chunk: one second
 
 LOOKAHEAD = 16  # blocks that must agree before a small deviation from the timestamps is believed (0.3 s of AAC)
-JITTER_S = 0.1  # a larger deviation is a gap or an overlap at once
+JITTER_S = 0.1  # a larger deviation is a gap or an overlap
 ROUNDING_S = 0.5e-3  # timestamps may be this much off, besides one tick of their own time base
 SEEK_FROM_S = 10.0  # nearer to the start than this, reading from the start is as fast as seeking
 PREROLL_S = 1.0  # decoded before the wanted start: the overlap and bit reservoir of codecs
@@ -52,7 +52,12 @@ def sound_chunks(path: AnyPath, *, track: int = 0, on_problem: OnProblem | None 
     """
     with open_media(path) as container:
         stream = _audio_stream(container, path, track)
-        yield from _in_chunks(_continuous(_blocks(container, stream, on_problem or ignore), _tolerance(stream)))
+        empty = True
+        for chunk in _in_chunks(_continuous(_blocks(container, stream, on_problem or ignore), _tolerance(stream))):
+            empty = False
+            yield chunk
+        if empty:
+            raise InputError(_nothing(path, track, stream))
 
 
 def read_sound(
@@ -73,13 +78,17 @@ def read_sound(
         if start is not None and start > SEEK_FROM_S:
             seek(container, start - PREROLL_S)
         parts: list[Sound] = []
+        empty = True
         continuous = _continuous(_blocks(container, stream, on_problem or ignore), _tolerance(stream))
         for part in _in_chunks(continuous):
+            empty = False
             kept = _cut(part, start, end)
             if kept.samples.size:
                 parts.append(kept)
             if end is not None and part.start >= end:
                 break
+        if empty and start is None:
+            raise InputError(_nothing(path, track, stream))
     if not parts:
         return Sound(start or 0.0, np.zeros(0, np.float32))
     return Sound(parts[0].start, np.concatenate([part.samples for part in parts]))
@@ -102,6 +111,10 @@ def _audio_stream(container: InputContainer, path: AnyPath, track: int) -> Audio
     if found[track].codec_context is None:
         raise InputError(f"{path}: audio track {track} is in a codec that FFmpeg cannot decode")
     return found[track]
+
+
+def _nothing(path: AnyPath, track: int, stream: AudioStream) -> str:
+    return f"{path}: no sound of audio track {track} ({stream.name}) can be decoded"
 
 
 def _tolerance(stream: AudioStream) -> float:
@@ -211,18 +224,22 @@ def _placed(blocks: Iterable[Block], tolerance: float) -> Iterator[tuple[float |
 def _deviation(ahead: deque[Block], position: float, tolerance: float) -> float:
     """How far (s) the sound must leap at the first block ahead to keep to the timestamps; 0 to go on.
 
-    Timestamps may be rounded or jitter, so a small deviation counts only when all blocks ahead share it.
+    Timestamps are rounded, jitter and may be damaged: a large deviation counts when most blocks ahead share it, a
+    small one when all deviate to the same side.
     """
     deviations: list[float] = []
     for block in ahead:
         if block.time is not None:
             deviations.append(block.time - position)
-            if abs(deviations[-1]) <= tolerance:
+            if abs(deviations[0]) <= tolerance:
                 return 0.0
-            if abs(deviations[0]) > JITTER_S and block is ahead[0]:
-                return deviations[0]
         position += block.samples.size / block.rate
-    if not deviations or min(deviations) < 0 < max(deviations):
+    if not deviations:
+        return 0.0
+    first = deviations[0]
+    if abs(first) > JITTER_S and sum(abs(d - first) <= JITTER_S for d in deviations) > len(deviations) / 2:
+        return first
+    if any(abs(d) <= tolerance or d * first < 0 for d in deviations):
         return 0.0
     return min(deviations, key=abs)
 
