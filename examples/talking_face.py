@@ -30,6 +30,7 @@ from face_speech import Speech, add_pause, random_voice, say, talk
 
 RATE = 48000
 MARGIN = 2.5  # seconds of talk kept ready before and after the clip, to be moved into it by an offset
+EXPOSURE_S = 0.016  # longest exposure of a picture
 _CODECS = {
     ".mp4": ("libx264", "aac"),
     ".mov": ("libx264", "aac"),
@@ -115,7 +116,7 @@ def perform(scene: Scene) -> Performance:
     panel = max(1, width // scene.faces)
     scale = (scene.face_width or 0.43 * min(panel, height)) / 2
     centre = (panel / 2, height / 2 - 0.1 * scale)
-    exposure = 0.3 / float(scene.fps)
+    exposure = min(0.3 / float(scene.fps), EXPOSURE_S)
     panels, gap = [], np.zeros(len(times), dtype=np.float32)
     for i in range(scene.faces):
         seed = scene.seed + 1000 * i
