@@ -57,12 +57,13 @@ def _choose(fit: Floats, offsets: Floats) -> SceneOffset:
     spread = 1.4826 * float(np.median(np.abs(fit[known] - level))) + 1e-9
     above = fit - level
     top = int(np.argmax(fit))
-    peaks = [k for k in np.flatnonzero(known) if above[k] >= _RIVAL * above[top] and _is_peak(fit, offsets, int(k))]
-    nearest = min([*peaks, top], key=lambda k: abs(offsets[k]))
+    high = np.flatnonzero(known & (above >= _RIVAL * above[top])).tolist()
+    peaks = [int(k) for k in high if _is_peak(fit, offsets, k)]
+    nearest = min([*peaks, top], key=lambda k: abs(float(offsets[k])))
     standout = float(above[nearest] / spread)
     if standout < _LEAST_Z:
         return SceneOffset(0.0, False, standout)
-    return SceneOffset(float(_vertex(fit, offsets, int(nearest))), True, standout)
+    return SceneOffset(_vertex(fit, offsets, nearest), True, standout)
 
 
 def _is_peak(fit: Floats, offsets: Floats, at: int) -> bool:

@@ -41,10 +41,11 @@ MAX_WINDOW = 1000
 class FaceSpeech:
     """What one face track does, frame by frame at 25 a second from `start_s` on; T frames.
 
-    `person`: the name of whose face it is. `boxes`: `(T, 4)` float32, x0, y0, x1, y1 in pixels. `score`: `(T,)` float32,
-    depth of the distance at the file's offset below the median (in distance, about 0 for lips that move to no sound or
-    another), averaged over the window; NaN where there is no sound. `probability`: `(T,)` float32 that this face is the
-    one who speaks, 0 where nobody does. `state`: `(T,)` int8, 1 speaking, 0 silent, -1 unsure.
+    `person`: the name of whose face it is. `boxes`: `(T, 4)` float32, x0, y0, x1, y1 in pixels. `score`: `(T,)`
+    float32, depth of the distance at the file's offset below the median (in distance, about 0 for lips that move to no
+    sound or another), averaged over the window; NaN where there is no sound. `probability`: `(T,)` float32 that this
+    face is the one who speaks, 0 where nobody does. `state`: `(T,)` int8, 1 speaking, 0 silent, -1 unsure.
+    `face_px`: median outer-eye-corner distance in pixels.
     """
 
     id: int
@@ -104,8 +105,8 @@ class SpeakersResult:
 class Watched:
     """What a pass through a file has seen, before anything is decided: decide it again with other windows at no cost.
 
-    `boxes`, `portraits` by track id; `log_energy` `(N,)` at 100 Hz from `sound_start` seconds on; `picture_end`: seconds
-    at which the picture ends by the header, 0 when it does not say.
+    `boxes`, `portraits` by track id; `log_energy` `(N,)` at 100 Hz from `sound_start` seconds on; `picture_end`:
+    seconds at which the picture ends by the header, 0 when it does not say.
     """
 
     result: SyncResult
@@ -224,9 +225,8 @@ def who_speaks(
         offscreen[first : first + len(nobody)] = nobody
     people, names = as_people(result.tracks, seen.boxes, seen.portraits, result.file if join_people else None)
     faces = [replace(face, person=names[face.id]) for face in sorted(faces, key=lambda f: (f.start_s, f.id))]
-    turns = film_turns(
-        [(f.person, round((f.start_s - start) * FPS), f.probability) for f in faces], offscreen, voice, start, model.sure
-    )
+    lines = [(f.person, round((f.start_s - start) * FPS), f.probability) for f in faces]
+    turns = film_turns(lines, offscreen, voice, start, model.sure)
     return SpeakersResult(
         file=result.file,
         start_s=start,
