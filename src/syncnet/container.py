@@ -104,8 +104,18 @@ def _has(container: InputContainer, flag: Flags) -> bool:
 
 def shown_span(container: InputContainer, stream: Stream) -> mp4.Shown:
     """The span of presentation time (s) in which a stream is shown; what lies outside was cut by an edit list."""
-    spans = mp4.shown_spans(Path(container.name.removeprefix(FILE))) if "mp4" in container.format.name else {}
-    return spans.get(stream.id, mp4.Shown(-math.inf, math.inf))
+    return _edits(container).get(stream.id, mp4.Shown(-math.inf, math.inf))
+
+
+def has_edits(container: InputContainer) -> bool:
+    """Whether an edit list says what is shown; the header's durations then tell of more."""
+    return bool(_edits(container))
+
+
+def _edits(container: InputContainer) -> dict[int, mp4.Shown]:
+    if "mp4" not in container.format.name:
+        return {}
+    return mp4.shown_spans(Path(container.name.removeprefix(FILE)))
 
 
 def seconds(stream: Stream, timestamp: int) -> float:

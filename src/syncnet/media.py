@@ -9,10 +9,21 @@ from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream as AvAudioStream
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
 
-from syncnet.container import AnyPath, OnProblem, decoded, ignore, moving_pictures, open_media, seconds
+from syncnet.container import (
+    AnyPath,
+    OnProblem,
+    decoded,
+    has_edits,
+    ignore,
+    moving_pictures,
+    open_media,
+    seconds,
+    shown_span,
+)
 from syncnet.pictures import FPS, Frame, display_rotation, frames
 from syncnet.sound import SAMPLE_RATE, Sound, read_sound, sound_chunks
 
@@ -78,18 +89,20 @@ class MediaInfo:
 def probe(path: AnyPath) -> MediaInfo:
     """List the streams of a media file, cover art left out; raises InputError for a file that cannot be read."""
     with open_media(path) as container:
-        return MediaInfo(
-            path=Path(path),
-            container=container.format.name,
-            duration=None if container.duration is None else container.duration / float(av.time_base),
-            video=tuple(_video(path, stream) for stream in moving_pictures(container)),
-            audio=tuple(_audio(stream) for stream in container.streams.audio),
-        )
+        video = tuple(_video(path, container, stream) for stream in moving_pictures(container))
+        audio = tuple(_audio(container, stream) for stream in container.streams.audio)
+        streams: tuple[VideoStream | AudioStream, ...] = (*video, *audio)
+        ends = [s.start + s.duration for s in streams if s.duration is not None]
+        duration = None if container.duration is None else container.duration / float(av.time_base)
+        if has_edits(container) and ends:
+            duration = max(ends) - min(s.start for s in streams)
+        return MediaInfo(Path(path), container.format.name, duration, video, audio)
 
 
-def _video(path: AnyPath, stream: AvVideoStream) -> VideoStream:
+def _video(path: AnyPath, container: InputContainer, stream: AvVideoStream) -> VideoStream:
     rotation = _rotation(path, stream.index)
     across = rotation in (90, 270)
+    start, duration = _extent(container, stream)
     return VideoStream(
         index=stream.index,
         codec=stream.codec_context.name,
@@ -97,22 +110,31 @@ def _video(path: AnyPath, stream: AvVideoStream) -> VideoStream:
         height=stream.width if across else stream.height,
         rotation=rotation,
         fps=float(stream.average_rate or stream.guessed_rate or 0),
-        start=seconds(stream, stream.start_time or 0),
-        duration=_duration(stream),
+        start=start,
+        duration=duration,
     )
 
 
-def _audio(stream: AvAudioStream) -> AudioStream:
+def _audio(container: InputContainer, stream: AvAudioStream) -> AudioStream:
     context = stream.codec_context
+    start, duration = _extent(container, stream)
     return AudioStream(
         index=stream.index,
         codec=context.name if context is not None else "unknown",
         rate=context.sample_rate if context is not None else 0,
         channels=context.layout.nb_channels if context is not None else 0,
         language=stream.language,
-        start=seconds(stream, stream.start_time or 0),
-        duration=_duration(stream),
+        start=start,
+        duration=duration,
     )
+
+
+def _extent(container: InputContainer, stream: AvVideoStream | AvAudioStream) -> tuple[float, float | None]:
+    """Start and duration of a stream in seconds by the header, without what an edit list cuts away."""
+    span = shown_span(container, stream)
+    start, duration = seconds(stream, stream.start_time or 0), _duration(stream)
+    shown = max(start, span.start)
+    return shown, None if duration is None else max(0.0, min(start + duration, span.end) - shown)
 
 
 def _duration(stream: AvVideoStream | AvAudioStream) -> float | None:

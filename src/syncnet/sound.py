@@ -140,6 +140,8 @@ def _blocks(container: InputContainer, stream: AudioStream, report: OnProblem) -
 
 def _mono(frame: AudioFrame) -> NDArray[np.float32]:
     """The mean of a frame's channels, (samples,) float32 in [-1, 1]."""
+    if frame.format.name.startswith("s64"):  # numpy has no place in PyAV for this one
+        frame = AudioResampler(format="dblp").resample(frame)[0]
     data = frame.to_ndarray()
     channels = data if frame.format.is_planar else data.reshape(-1, frame.layout.nb_channels).T
     mean: NDArray[np.float32] = channels.mean(axis=0, dtype=np.float32)
