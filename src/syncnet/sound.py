@@ -36,7 +36,10 @@ class Sound:
 
 @dataclass(frozen=True)
 class Block:
-    """A decoded piece of a track: `samples` (N,) float32 mono at `rate` Hz, and its timestamp (s) where it has one."""
+    """A decoded piece of a track at `rate` Hz, and its timestamp (s) where it has one.
+
+    `samples` float32: (N,) for mono, (C, N) for several channels.
+    """
 
     time: float | None
     rate: int
@@ -53,7 +56,7 @@ def sound_chunks(path: AnyPath, *, track: int = 0, on_problem: OnProblem | None 
     with open_media(path) as container:
         stream = _audio_stream(container, path, track)
         empty = True
-        for chunk in _in_chunks(_continuous(_blocks(container, stream, on_problem or ignore), _tolerance(stream))):
+        for chunk in _in_chunks(_continuous(_blocks(container, stream, on_problem or ignore), rounding(stream))):
             empty = False
             yield chunk
         if empty:
@@ -79,7 +82,7 @@ def read_sound(
             seek(container, start - PREROLL_S)
         parts: list[Sound] = []
         empty = True
-        continuous = _continuous(_blocks(container, stream, on_problem or ignore), _tolerance(stream))
+        continuous = _continuous(_blocks(container, stream, on_problem or ignore), rounding(stream))
         for part in _in_chunks(continuous):
             empty = False
             kept = _cut(part, start, end)
@@ -117,7 +120,7 @@ def _nothing(path: AnyPath, track: int, stream: AudioStream) -> str:
     return f"{path}: no sound of audio track {track} ({stream.name}) can be decoded"
 
 
-def _tolerance(stream: AudioStream) -> float:
+def rounding(stream: AudioStream) -> float:
     return ROUNDING_S + (float(stream.time_base) if stream.time_base else 0.0)
 
 
@@ -156,7 +159,7 @@ def _continuous(blocks: Iterable[Block], tolerance: float) -> Iterator[Sound]:
     """Resample blocks to 16 kHz and lay them end to end at their times: gaps filled with silence, overlaps cut."""
     start: float | None = None
     written = 0
-    for time, samples in _resampled_runs(_placed(blocks, tolerance)):
+    for time, samples in _resampled_runs(placed(blocks, tolerance)):
         if start is None:
             start = time
         here = round((time - start) * SAMPLE_RATE)
@@ -206,7 +209,7 @@ def _resample(resampler: AudioResampler | None, block: Block | None) -> list[NDA
     return [np.clip(piece.to_ndarray()[0].astype(np.float32, copy=False), -1, 1) for piece in out]
 
 
-def _placed(blocks: Iterable[Block], tolerance: float) -> Iterator[tuple[float | None, Block]]:
+def placed(blocks: Iterable[Block], tolerance: float) -> Iterator[tuple[float | None, Block]]:
     """Pair each block with the time (s) at which it restarts the sound, or None where it follows on the one before."""
     source = iter(blocks)
     ahead = deque(islice(source, LOOKAHEAD))
@@ -218,7 +221,7 @@ def _placed(blocks: Iterable[Block], tolerance: float) -> Iterator[tuple[float |
         position += deviation
         yield (position if deviation or block.rate != rate else None), block
         rate = block.rate
-        position += block.samples.size / rate
+        position += block.samples.shape[-1] / rate
         ahead.popleft()
         ahead.extend(islice(source, 1))
 
@@ -235,7 +238,7 @@ def _deviation(ahead: deque[Block], position: float, tolerance: float) -> float:
             deviations.append(block.time - position)
             if abs(deviations[0]) <= tolerance:
                 return 0.0
-        position += block.samples.size / block.rate
+        position += block.samples.shape[-1] / block.rate
     if not deviations:
         return 0.0
     first = deviations[0]
