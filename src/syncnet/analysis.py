@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -22,6 +23,8 @@ MFCC_RATE = 100
 """Columns of MFCC a second."""
 
 _CONTEXT_S = 2.0  # sound on either side of a stretch, beyond the range, that its statistics are taken from
+_LEAST_FPS = 10.0  # slower pictures show no syllables
+_LEAST_S = 0.4  # ten frames: what a track must have, six windows
 _SILENT_RMS = 10 ** (-65 / 20)  # sound that nowhere gets louder than this holds no speech
 
 Progress = Callable[[float, float | None], None]
@@ -160,7 +163,8 @@ def analyse(
     if on_sound:
         on_sound(sound)
     cuts: list[float] = []
-    pictures = _watched(frames(path, on_problem=problems.append), info, on_progress)
+    shown: deque[float] = deque(maxlen=1)
+    pictures = _watched(frames(path, on_problem=problems.append), info, on_progress, shown)
     pieces: dict[int, list[_Piece]] = {}
     for track in mouth_tracks(pictures, on_cut=cuts.append):
         if on_track:
@@ -168,6 +172,10 @@ def analyse(
         pieces.setdefault(track.id, []).append(measure_track(track, sound, encoder, range_s))
     curves, tracks = _joined([p for found in pieces.values() for p in found], limits)
     offset, reasons = _answer(tracks, curves, sound, limits)
+    if offset is None and shown and shown[-1] - cuts[0] < _LEAST_S:
+        reasons = (f"too short: {shown[-1] - cuts[0] + 1 / FPS:.2f} s of picture, a face must be seen for {_LEAST_S:g} s",)
+    if 0 < info.video[0].fps < _LEAST_FPS:
+        reasons = (*reasons, f"only {info.video[0].fps:.3g} pictures a second: lips cannot be read below {_LEAST_FPS:g}")
     return SyncResult(
         file=str(path),
         duration_s=info.duration or max((t.end_s for t in tracks), default=0.0),
@@ -290,11 +298,14 @@ def _answer(
     return offset, offset.reasons
 
 
-def _watched(source: Iterator[Frame], info: MediaInfo, on_progress: Progress | None) -> Iterator[Frame]:
-    """Pass frames on and report how far they have come, once a second of picture."""
+def _watched(
+    source: Iterator[Frame], info: MediaInfo, on_progress: Progress | None, shown: deque[float]
+) -> Iterator[Frame]:
+    """Pass frames on, keep the time of the last one in `shown`, report once a second of picture."""
     first: float | None = None
     for number, frame in enumerate(source):
         first = frame.time if first is None else first
+        shown.append(frame.time)
         if on_progress and number % int(FPS) == 0:
             on_progress(frame.time - first, info.duration)
         yield frame
