@@ -150,7 +150,8 @@ def analyse(
 
     `range_s`: offsets searched, seconds either way, up to 10. `audio_track`: which of several sound tracks, from 0.
     `on_track` is handed every stretch of mouth crops as it is done, `on_sound` the sound once it is read. Raises
-    `InputError` for what cannot be read or has no picture or no sound; a readable file without an answer gives a result that says why.
+    `InputError` for what cannot be read or has no picture or no sound; a readable file without an answer gives a result
+    that says why.
     """
     problems: list[str] = []
     info = probe(path)
@@ -172,10 +173,12 @@ def analyse(
         pieces.setdefault(track.id, []).append(measure_track(track, sound, encoder, range_s))
     curves, tracks = _joined([p for found in pieces.values() for p in found], limits)
     offset, reasons = _answer(tracks, curves, sound, limits)
-    if offset is None and shown and shown[-1] - cuts[0] < _LEAST_S:
-        reasons = (f"too short: {shown[-1] - cuts[0] + 1 / FPS:.2f} s of picture, a face must be seen for {_LEAST_S:g} s",)
-    if 0 < info.video[0].fps < _LEAST_FPS:
-        reasons = (*reasons, f"only {info.video[0].fps:.3g} pictures a second: lips cannot be read below {_LEAST_FPS:g}")
+    lasts = shown[-1] - cuts[0] + 1 / FPS if shown else 0.0
+    if offset is None and lasts < _LEAST_S:
+        reasons = (f"too short: {lasts:.2f} s of picture, a face must be seen for {_LEAST_S:g} s",)
+    rate = info.video[0].fps
+    if 0 < rate < _LEAST_FPS:
+        reasons = (*reasons, f"only {rate:.3g} pictures a second: lips cannot be read below {_LEAST_FPS:g}")
     return SyncResult(
         file=str(path),
         duration_s=info.duration or max((t.end_s for t in tracks), default=0.0),
