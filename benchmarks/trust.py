@@ -1,4 +1,4 @@
-"""How confidence separates right from wrong answers, on held-out speakers of the *train* split: the base of TrustLimits.
+"""How confidence separates right from wrong answers, on held-out speakers of the *train* split: TrustLimits rest on it.
 
 python benchmarks/trust.py FOLDER... (each with a manifest.csv) [--clips 120] [--model NAME]
 """
