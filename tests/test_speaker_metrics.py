@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncnet.errors import InputError
@@ -28,6 +28,7 @@ def test_average_precision_by_hand() -> None:
         average_precision([0.9], [0, 1])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.booleans()), min_size=1, max_size=50, unique_by=lambda p: p[0]))
 def test_average_precision_does_not_mind_order_or_scale(rows: list[tuple[int, bool]]) -> None:
     scores, labels = np.array([r[0] for r in rows], float), np.array([r[1] for r in rows])
