@@ -124,3 +124,27 @@ def _boxes(opened: BinaryIO, start: int, end: int) -> Iterator[Box]:
 def _read(opened: BinaryIO, box: Box) -> bytes:
     opened.seek(box.start)
     return opened.read(box.end - box.start)
+
+
+def index_first(file: Path) -> bool:
+    """Whether the index (moov) lies before the pictures, so that a player may start before it has the whole file."""
+    with file.open("rb") as opened:
+        kinds = [box.kind for box in _boxes(opened, 0, file.stat().st_size)]
+    return b"moov" in kinds and b"mdat" in kinds and kinds.index(b"moov") < kinds.index(b"mdat")
+
+
+def sample_kinds(file: Path) -> dict[int, str]:
+    """What each track holds, by track ID: the four letters of its first sample description, such as "avc1"."""
+    kinds: dict[int, str] = {}
+    with file.open("rb") as opened:
+        path = (b"mdia", b"minf", b"stbl", b"stsd")
+        for moov in (box for box in _boxes(opened, 0, file.stat().st_size) if box.kind == b"moov"):
+            for trak in (box for box in _boxes(opened, moov.start, moov.end) if box.kind == b"trak"):
+                found = [trak]
+                for kind in path:
+                    inside = (box for outer in found for box in _boxes(opened, outer.start, outer.end))
+                    found = [box for box in inside if box.kind == kind]
+                body = _read(opened, found[0]) if found else b""
+                if len(body) >= 16:
+                    kinds[_track(opened, trak)[0]] = body[12:16].decode("latin-1")
+    return kinds
