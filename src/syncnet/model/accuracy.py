@@ -44,7 +44,7 @@ def distance_rows(video: NDArray[np.float32], audio: NDArray[np.float32], mask: 
     at = np.where(inside, at, 0)
     rows = np.linalg.norm(video[:, None, :] - audio[at], axis=2)
     rows[~(inside & mask[at])] = np.nan
-    return rows.astype(np.float32)
+    return np.asarray(rows, np.float32)
 
 
 def context_rows(rows: NDArray[np.float32], context: int) -> NDArray[np.float32]:

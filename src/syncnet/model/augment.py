@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,7 +43,8 @@ class AugmentConfig:
 
     @classmethod
     def none(cls) -> "AugmentConfig":
-        return cls(**{name: 0.0 for name in cls.__dataclass_fields__ if not name.endswith("_db")})
+        zeros: dict[str, Any] = {name: 0.0 for name in cls.__dataclass_fields__ if not name.endswith("_db")}
+        return cls(**zeros)
 
 
 def augment_crops(crops: NDArray[np.uint8], size: int, config: AugmentConfig, rng: Rng) -> NDArray[np.uint8]:
@@ -86,15 +88,15 @@ def augment_crops(crops: NDArray[np.uint8], size: int, config: AugmentConfig, rn
         _occlude(out, rng)
     if rng.random() < config.grain:
         noise, strength = _grain(), rng.uniform(1.0, 8.0)
-        starts = rng.integers(0, len(noise) - size * size, frames)
-        for image, start in zip(out, starts, strict=True):
+        for image in out:
+            start = int(rng.integers(len(noise) - size * size))
             speckle = noise[start:start + size * size].reshape(size, size) * np.float32(strength)
             cv2.add(image, speckle, dst=image, dtype=cv2.CV_8U)
     if rng.random() < config.jpeg:
         quality = int(rng.integers(15, 70))
         for image in out:
-            image[:] = cv2.imdecode(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1],
-                                    cv2.IMREAD_GRAYSCALE)
+            coded = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+            image[:] = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
     return out
 
 
@@ -124,8 +126,9 @@ def _repeats(frames: int, rng: Rng) -> NDArray[np.int64]:
 
 def _light_curve(rng: Rng) -> NDArray[np.uint8]:
     grey = np.arange(256) / 255.0
-    curve = 0.5 + (grey ** np.exp(rng.uniform(-0.4, 0.4)) - 0.5) * np.exp(rng.uniform(-0.5, 0.3)) + rng.uniform(-0.15, 0.15)
-    return np.clip(curve * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    gamma, contrast, shift = np.exp(rng.uniform(-0.4, 0.4)), np.exp(rng.uniform(-0.5, 0.3)), rng.uniform(-0.15, 0.15)
+    curve = 0.5 + (grey**gamma - 0.5) * contrast + shift
+    return np.asarray(np.clip(curve * 255.0 + 0.5, 0, 255), np.uint8)
 
 
 def _occlude(images: NDArray[np.uint8], rng: Rng) -> None:

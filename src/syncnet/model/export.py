@@ -1,4 +1,4 @@
-"""A checkpoint becomes a model folder: four ONNX graphs, each with config, licence and card inside, and a registry entry.
+"""A checkpoint becomes a model folder: four ONNX graphs with config, licence and card inside, and a registry entry.
 
 Graphs (float32; F features of a stream, T frames, N columns, W windows):
 `video_trunk` crops (1, T, 111, 111) -> (1, T - 4, F); `audio_trunk` mfcc (1, 13, N) -> (1, N - 19, F);
@@ -68,7 +68,7 @@ class FoldedConv(nn.Module):
         if self.taps > 1:
             frames = x.shape[0] - self.taps + 1
             x = torch.cat([x[i:i + frames] for i in range(self.taps)], 1)
-        return torch.relu(nn.functional.conv2d(x, self.weight, self.bias, self.stride, self.padding))  # type: ignore[arg-type]
+        return torch.relu(nn.functional.conv2d(x, self.weight, self.bias, self.stride, self.padding))
 
 
 class VideoTrunkGraph(nn.Module):

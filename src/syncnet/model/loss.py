@@ -44,6 +44,10 @@ class SyncLoss(nn.Module):
         self.log_tau = nn.Parameter(torch.tensor(math.log(config.tau)), requires_grad=config.kind != "contrastive")
         self.threshold = nn.Parameter(torch.tensor(10.0), requires_grad=config.kind == "binary")
 
+    @property
+    def temperature(self) -> float:
+        return float(self.log_tau.detach().exp())
+
     def forward(self, video: Tensor, audio: Tensor, mask: Tensor, audio_times: Tensor) -> Tensor:
         """video (B, W, 256), audio (B, N, 256), mask (B, N) of real audio windows, audio_times (B, N) in seconds
         from the first video window. Returns the mean loss (scalar)."""

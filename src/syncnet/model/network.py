@@ -117,7 +117,7 @@ class ConvNorm(nn.Module):
             return F.relu(self.norm(self.conv(x)), inplace=True)
         weight, bias = self.folded()
         conv = self.conv
-        return F.relu(F.conv2d(x, weight, bias, conv.stride, conv.padding), inplace=True)  # type: ignore[arg-type]
+        return F.relu(F.conv2d(x, weight, bias, conv.stride, conv.padding), inplace=True)
 
 
 class VideoBlock(nn.Module):
@@ -135,16 +135,18 @@ class VideoBlock(nn.Module):
     def forward(self, x: Tensor, clips: int) -> Tensor:
         """(clips * T, C, H, W) -> (clips * T', C', H', W'): T' = T less what the taps eat."""
         x = self.s_2(self.s_1(x))
+        layer: ConvNorm
         for layer, taps in ((self.t_1, self.taps[0]), (self.t_2, self.taps[1])):
             x = over_time(layer, x, clips) if taps > 1 else layer(x)
         return x
 
 
-def over_time(layer: nn.Module, x: Tensor, clips: int) -> Tensor:
+def over_time(layer: ConvNorm, x: Tensor, clips: int) -> Tensor:
     """Run a (taps, 1) convolution along time: (clips * T, C, H, W) is read as (clips, C, T, H * W), no copy."""
     _, channels, height, width = x.shape
     y = x.permute(0, 2, 3, 1).reshape(clips, -1, height * width, channels).permute(0, 3, 1, 2)
-    y = layer(y).permute(0, 2, 3, 1)
+    out: Tensor = layer(y)
+    y = out.permute(0, 2, 3, 1)
     return y.reshape(-1, height, width, y.shape[-1]).permute(0, 3, 1, 2)
 
 
@@ -184,7 +186,8 @@ class VideoTrunk(nn.Module):
             learning += 1
         if learning:  # frozen blocks that look at single frames run in small pieces, which stay in the cache
             with torch.no_grad():
-                x = torch.cat([self._through(piece, piece.shape[0], 0, learning) for piece in x.split(FROZEN_PIECE)])
+                pieces: tuple[Tensor, ...] = torch.split(x, FROZEN_PIECE)
+                x = torch.cat([self._through(piece, piece.shape[0], 0, learning) for piece in pieces])
         x = self._through(x, clips, learning, len(self.blocks))
         strongest = x.amax((2, 3))
         shape = self.flat(self.shape(x).flatten(1))
@@ -219,8 +222,9 @@ class AudioTrunk(nn.Module):
         x = mfcc.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         x = self.pool2(self.conv2(self.conv1(x)))
         x = self.pool3(self.conv3(x))
-        x = self.conv5(self.conv4(x))
-        return x.squeeze(2).transpose(1, 2)
+        x = self.conv4(x)
+        features: Tensor = self.conv5(x)
+        return features.squeeze(2).transpose(1, 2)
 
 
 class Head(nn.Module):
@@ -233,9 +237,15 @@ class Head(nn.Module):
         self.out = nn.Linear(config.hidden, config.embedding)
         self.radius = config.radius
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.out(F.relu(self.norm(self.hidden(x))))
-        return self.radius * F.normalize(x.float(), dim=-1)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`mask` (..., N): rows that count. The mean over the clip is taken off: the sphere is used all round."""
+        x = self.out(F.relu(self.norm(self.hidden(x)))).float()
+        if mask is None:
+            x = x - x.mean(-2, keepdim=True)
+        else:
+            weight = mask.to(x.dtype).unsqueeze(-1)
+            x = x - (x * weight).sum(-2, keepdim=True) / weight.sum(-2, keepdim=True).clamp(min=1.0)
+        return self.radius * F.normalize(x, dim=-1)
 
 
 class SyncNet(nn.Module):
@@ -255,7 +265,7 @@ class SyncNet(nn.Module):
 
     def embed_audio(self, mfcc: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, 13, N) MFCC, standardised per clip, `mask` (B, N - 19) of real windows -> (B, N - 19, 256)."""
-        return self.audio_head(standardise(self.audio_trunk(mfcc), mask))  # type: ignore[no-any-return]
+        return self.audio_head(standardise(self.audio_trunk(mfcc), mask), mask)  # type: ignore[no-any-return]
 
     def forward(self, crops: Tensor, mfcc: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.embed_video(crops), self.embed_audio(mfcc, mask)
@@ -265,49 +275,3 @@ class SyncNet(nn.Module):
         for module in self.video_trunk.blocks.modules():
             if isinstance(module, ConvNorm):
                 module.frozen_norm = frozen
-
-
-def start_from_teacher(model: SyncNet, state: Mapping[str, Tensor]) -> list[str]:
-    """Copy LR-ASD's video encoder into the picture trunk; returns the names of the parameters it set.
-
-    Temporal kernels longer than ours are folded onto the taps we have (outer taps onto the outermost), which is
-    exact for a still picture. Raises ValueError when the shapes do not fit.
-    """
-    names: list[str] = []
-    own = dict(model.video_trunk.named_modules())
-    for i in range(len(model.config.video_widths)):
-        for part in ("s_1", "s_2", "t_1", "t_2"):
-            layer = own[f"blocks.{i}.{part}"]
-            assert isinstance(layer, ConvNorm)
-            prefix = f"model.visualEncoder.block{i + 1}."
-            norm = f"{prefix}{part[0]}_norm_{part[2]}."
-            try:
-                weight = state[f"{prefix}{part}.weight"]
-                values = {name: state[norm + name] for name in ("weight", "bias", "running_mean", "running_var")}
-            except KeyError as error:
-                raise ValueError(f"the teacher's file lacks {error}: is it an LR-ASD state dict?") from error
-            weight = weight[:, :, 0] if part[0] == "s" else fold_taps(weight[..., 0], layer.conv.weight.shape[2])
-            if weight.shape != layer.conv.weight.shape:
-                raise ValueError(f"block {i + 1} {part}: teacher {tuple(weight.shape)}, "
-                                 f"ours {tuple(layer.conv.weight.shape)}")
-            with torch.no_grad():
-                layer.conv.weight.copy_(weight)
-                for name, value in values.items():
-                    getattr(layer.norm, name).copy_(value)
-            base = f"video_trunk.blocks.{i}.{part}."
-            names += [base + "conv.weight", base + "norm.weight", base + "norm.bias"]
-    return names
-
-
-def fold_taps(weight: Tensor, taps: int) -> Tensor:
-    """Shorten the temporal axis 2 of (O, I, n, 1) to `taps`, adding what is cut off to the outermost tap kept."""
-    surplus = weight.shape[2] - taps
-    if surplus < 0 or surplus % 2:
-        raise ValueError(f"cannot make {taps} taps of {weight.shape[2]}")
-    if taps == 1:
-        return weight.sum(2, keepdim=True)
-    cut = surplus // 2
-    kept = weight[:, :, cut:cut + taps].clone()
-    kept[:, :, 0] += weight[:, :, :cut].sum(2)
-    kept[:, :, -1] += weight[:, :, cut + taps:].sum(2)
-    return kept

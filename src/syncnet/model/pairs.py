@@ -53,6 +53,9 @@ class Batch:
     mask: Tensor
     audio_times: Tensor
 
+    def pin_memory(self) -> "Batch":
+        return Batch(*(t.pin_memory() for t in (self.crops, self.mfcc, self.mask, self.audio_times)))
+
     def to(self, device: torch.device) -> "Batch":
         return Batch(*(t.to(device, non_blocking=True) for t in (self.crops, self.mfcc, self.mask, self.audio_times)))
 
@@ -70,7 +73,7 @@ def standardised_mfcc(mfcc: NDArray[np.float32], real: NDArray[np.bool_]) -> NDA
         return np.zeros_like(mfcc)
     mean = mfcc[:, real].mean(1, keepdims=True)
     deviation = mfcc[:, real].std(1, keepdims=True)
-    return ((mfcc - mean) / (deviation + np.float32(STANDARD_EPS)) * real).astype(np.float32)
+    return np.asarray((mfcc - mean) / (deviation + np.float32(STANDARD_EPS)) * real, np.float32)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def read_snippet(clip: Clip, first: int, frames: int, network: SyncNetConfig, *,
         strength = np.float32(rng.uniform(0.0, 2.0 * change.coefficient_noise))
         mfcc += rng.standard_normal(mfcc.shape, dtype=np.float32) * strength
     windows = columns - network.columns + 1
-    mask = np.lib.stride_tricks.sliding_window_view(real, network.columns).all(-1)
+    mask = np.asarray(np.lib.stride_tricks.sliding_window_view(real, network.columns).all(-1))
     times = (np.arange(windows) * HOP + (start - start_s * SAMPLE_RATE)) / SAMPLE_RATE
     return Snippet(crops, mfcc, mask, times.astype(np.float32))
 

@@ -126,5 +126,6 @@ def read_sound(clip: Clip, first: int, samples: int) -> tuple[NDArray[np.float32
     data = _mapped(clip.folder / f"{clip.shard}.sound", "int16")
     if clip.sound_at + high > len(data):
         raise InputError(f"{clip.folder / clip.shard}.sound is shorter than its manifest says; prepare it again.")
-    np.multiply(data[clip.sound_at + low:clip.sound_at + high], np.float32(1 / 32768), out=out[low - first:high - first])
+    stored = data[clip.sound_at + low:clip.sound_at + high]
+    np.multiply(stored, np.float32(1 / 32768), out=out[low - first:high - first])
     return out, low - first, high - first
