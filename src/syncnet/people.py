@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnet.colour import bgr
+from syncnet.colour import Bgr, bgr
 from syncnet.faces import Box, overlap
 from syncnet.pictures import FPS, decoded_on_grid
 
@@ -25,7 +25,6 @@ _ALIKE = 0.24  # difference of looks under which two faces of different shots ar
 _BANDS = 3  # horizontal bands of a portrait with a histogram of colours each: hair, face, clothes
 _BINS = (12, 6, 4)  # of hue, saturation, value
 
-Bgr = NDArray[np.uint8]
 Looks = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
