@@ -82,15 +82,18 @@ def _first_video(container: InputContainer, path: AnyPath) -> VideoStream:
 
 
 def native_pictures(container: InputContainer, stream: VideoStream, report: OnProblem) -> Iterator[Picture]:
-    """The decoded pictures of a stream in presentation order, each once, with strictly increasing times.
-
-    A picture whose time leaps ahead of the one that follows has a damaged timestamp and is left out.
-    """
+    """The decoded pictures of a stream in presentation order, each once, with strictly increasing times."""
     span = shown_span(container, stream)
+    timed = _timed_pictures(container, stream, report)
+    return _in_order(p for p in timed if span.start - TICK_S <= p.time <= span.end - TICK_S)
+
+
+def _in_order(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    """Leave out pictures that repeat a time or step back, or leap ahead of the one that follows: damaged times."""
     before = -math.inf
     held: Picture | None = None
-    for picture in _timed_pictures(container, stream, report):
-        if not span.start - TICK_S <= picture.time <= span.end - TICK_S or picture.time <= before:
+    for picture in pictures:
+        if picture.time <= before:
             continue
         if held is not None:
             if picture.time > held.time:

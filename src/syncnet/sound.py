@@ -1,6 +1,7 @@
 """Sound: one audio track as mono 16 kHz, continuous on the clock of presentation times."""
 
 import math
+import statistics
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -214,7 +215,7 @@ def placed(blocks: Iterable[Block], tolerance: float) -> Iterator[tuple[float | 
     source = iter(blocks)
     ahead = deque(islice(source, LOOKAHEAD))
     rate = 0
-    position = ahead[0].time or 0.0 if ahead else 0.0
+    position = _start(ahead)
     while ahead:
         block = ahead[0]
         deviation = _deviation(ahead, position, tolerance)
@@ -224,6 +225,20 @@ def placed(blocks: Iterable[Block], tolerance: float) -> Iterator[tuple[float | 
         position += block.samples.shape[-1] / rate
         ahead.popleft()
         ahead.extend(islice(source, 1))
+
+
+def _start(ahead: Iterable[Block]) -> float:
+    """When (s) the first block ahead begins: by its own timestamp, or, if most disagree with it, by theirs."""
+    starts: list[float] = []
+    elapsed = 0.0
+    for block in ahead:
+        if block.time is not None:
+            starts.append(block.time - elapsed)
+        elapsed += block.samples.shape[-1] / block.rate
+    if not starts:
+        return 0.0
+    agreeing = sum(abs(start - starts[0]) <= JITTER_S for start in starts)
+    return starts[0] if agreeing >= len(starts) / 2 else statistics.median(starts)
 
 
 def _deviation(ahead: deque[Block], position: float, tolerance: float) -> float:
