@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnet.curves import Curves, medians
+from syncnet.curves import Curves
 from syncnet.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -33,9 +33,10 @@ DEFAULT_WINDOW = 50
 class SpeakerModel:
     """Constants of the decision, chosen on training clips (docs/speakers.md tells how)."""
 
-    tolerance_s: float = 0.04  # the lips' own offset may differ from the file's by this
-    gain: float = 0.35  # log odds per standard deviation of depth, one frame; frames overlap, so each counts little
-    middle: float = 0.8  # depth in standard deviations at which a frame speaks neither for nor against
+    tolerance_s: float = 0.02  # distances this near to the offset are averaged
+    own: float = 0.5  # share of a window's own mean distance in what is usual; the rest is the film's
+    gain: float = 0.35  # log odds per spread of depth, one frame; frames overlap, so each counts little
+    middle: float = 0.8  # depth at which a frame speaks neither for nor against
     most: float = 1.2  # no single frame shifts the log odds by more
     offscreen: float = 0.15  # prior share of voice without a visible speaker
     together: float = 0.03  # prior share of two faces at once
@@ -57,30 +58,51 @@ class Decision:
     offscreen: Floats
 
 
-def depths(curves: Curves, offset_s: float, tolerance_s: float = 0.0) -> Floats:
-    """How much nearer each window is to the sound at `offset_s` than at most others: median - distance there, `(W,)`.
+@dataclass(frozen=True)
+class Scale:
+    """What distances are like in a film whatever the offset: their mean and their spread about a window's own mean."""
 
-    The least distance within `tolerance_s` of the offset counts; NaN where there is no sound at it. Raises InputError
-    when the offset lies outside the curves.
+    level: float
+    spread: float
+
+
+def scale(parts: list[Curves]) -> Scale:
+    """Measure the scale of the distances of a film from the curves of all its faces."""
+    total = squares = 0.0
+    count = 0
+    for curves in parts:
+        mean = window_level(curves)
+        known = np.isfinite(curves.distance)
+        total += float(curves.distance[known].sum())
+        squares += float(np.square(curves.distance - mean[:, None])[known].sum())
+        count += int(known.sum())
+    return Scale(total / count, float(np.sqrt(squares / count)) or 1.0) if count else Scale(0.0, 1.0)
+
+
+def window_level(curves: Curves) -> Floats:
+    """Mean distance of each window over all offsets, `(W,)`; NaN where there is no sound."""
+    known = np.isfinite(curves.distance)
+    count = known.sum(axis=1)
+    total = np.where(known, curves.distance, 0.0).sum(axis=1, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def depths(curves: Curves, offset_s: float, unit: Scale, model: SpeakerModel | None = None) -> Floats:
+    """How much nearer each window is to the sound at `offset_s` than usual, `(W,)`, in units of the film's spread.
+
+    Usual is midway between the window's own mean distance and the film's: a window's own mean alone is too noisy a
+    yardstick, the film's alone ignores that some mouths are always farther. NaN where there is no sound. Raises
+    InputError when the offset lies outside the curves.
     """
-    near = np.abs(curves.offsets_s - offset_s) <= tolerance_s + 0.5 / 100
+    model = model or SpeakerModel()
     if len(curves.offsets_s) == 0 or not curves.offsets_s[0] <= offset_s <= curves.offsets_s[-1]:
         raise InputError(f"The offset {offset_s * 1000:.0f} ms lies outside the range of offsets that were measured.")
-    there = curves.distance[:, near].astype(np.float64)
-    known = np.isfinite(there).any(axis=1)
-    least = np.min(np.where(np.isfinite(there), there, np.inf), axis=1, initial=np.inf)
-    return np.where(known, medians(curves.distance) - least, np.nan)
-
-
-def noise(parts: list[Curves]) -> float:
-    """Spread of distances about their window's median, whatever the offset: the unit of depth. 1 when unknown."""
-    total, count = 0.0, 0
-    for curves in parts:
-        away = curves.distance - medians(curves.distance)[:, None]
-        known = np.isfinite(away)
-        total += float(np.square(away[known]).sum())
-        count += int(known.sum())
-    return float(np.sqrt(total / count)) if total > 0 else 1.0
+    near = curves.distance[:, np.abs(curves.offsets_s - offset_s) <= model.tolerance_s + 0.005]
+    known = np.isfinite(near).any(axis=1)
+    count = np.maximum(np.isfinite(near).sum(axis=1), 1)
+    there = np.where(np.isfinite(near), near, 0.0).sum(axis=1, dtype=np.float64) / count
+    usual = model.own * window_level(curves) + (1 - model.own) * unit.level
+    return np.where(known, (usual - there) / unit.spread, np.nan)
 
 
 def on_grid(times: Floats, values: Floats, start: float, frames: int) -> Floats:
@@ -97,9 +119,9 @@ def on_grid(times: Floats, values: Floats, start: float, frames: int) -> Floats:
     return placed
 
 
-def log_odds(depth: Floats, unit: float, model: SpeakerModel) -> Floats:
+def log_odds(depth: Floats, model: SpeakerModel) -> Floats:
     """Log odds that a frame's face is the speaker, from its depth; 0 where the depth is unknown."""
-    odds = model.gain * (depth / unit - model.middle)
+    odds = model.gain * (depth - model.middle)
     return np.clip(np.nan_to_num(odds, nan=0.0), -model.most, model.most)
 
 

@@ -32,7 +32,7 @@ def scene_offset(tracks: list[Curves], shots: list[int], unit: float) -> SceneOf
     """Find the offset at which, moment by moment, the best-fitting face fits best.
 
     tracks: curves of each face track, all over the same offsets; shots: the shot each is in; unit: spread of a
-    distance (`active_speaker.noise`). Of two offsets that fit about as well, as when somebody is shown twice or echoed
+    distance (`active_speaker.scale`). Of two offsets that fit about as well, as when somebody is shown twice or echoed
     by other lips, the one nearer to zero is taken: sound and picture are mostly meant to be together.
     """
     if not tracks:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from syncnet.active_speaker import (
     DEFAULT_WINDOW,
     FPS,
+    Scale,
     SpeakerModel,
     decide,
     depths,
     log_odds,
-    noise,
     on_grid,
+    scale,
     states,
     windowed_mean,
 )
@@ -42,9 +43,10 @@ class FaceSpeech:
     """What one face track does, frame by frame at 25 a second from `start_s` on; T frames.
 
     `person`: the name of whose face it is. `boxes`: `(T, 4)` float32, x0, y0, x1, y1 in pixels. `score`: `(T,)`
-    float32, depth of the distance at the file's offset below the median (in distance, about 0 for lips that move to no
-    sound or another), averaged over the window; NaN where there is no sound. `probability`: `(T,)` float32 that this
-    face is the one who speaks, 0 where nobody does. `state`: `(T,)` int8, 1 speaking, 0 silent, -1 unsure.
+    float32, how much nearer the lips are to the sound at the file's offset than usual, in units of the spread of
+    distances (about 0 for lips that move to no sound or to another), averaged over the window; NaN without sound.
+    `probability`: `(T,)` float32 that this face is the one who speaks, 0 where nobody does. `state`: `(T,)` int8,
+    1 speaking, 0 silent, -1 unsure.
     `face_px`: median outer-eye-corner distance in pixels.
     """
 
@@ -214,7 +216,7 @@ def who_speaks(
     start = result.shots[0] if result.shots else 0.0
     frames = _frames(seen, start)
     parts = [t.curves for t in result.tracks]
-    unit = noise(parts)
+    unit = scale(parts)
     offset_s, offset_from = _offset(result.tracks, unit, offset_ms)
     voice = voice_on_frames(seen, start + offset_s, frames)
     faces: list[FaceSpeech] = []
@@ -263,11 +265,11 @@ def _frames(seen: Watched, start: float) -> int:
     return max(0, round((last - start) * FPS))
 
 
-def _offset(tracks: Sequence[TrackResult], unit: float, offset_ms: float | None) -> tuple[float, str]:
+def _offset(tracks: Sequence[TrackResult], unit: Scale, offset_ms: float | None) -> tuple[float, str]:
     """The offset to read the curves at, in seconds, and where it comes from."""
     if offset_ms is not None:
         return offset_ms / 1000.0, "given"
-    found = scene_offset([t.curves for t in tracks], [t.shot for t in tracks], unit)
+    found = scene_offset([t.curves for t in tracks], [t.shot for t in tracks], unit.spread)
     return found.offset_s, "measured" if found.found else "assumed"
 
 
@@ -298,7 +300,7 @@ def _shot(
     film_start: float,
     voice: NDArray[np.bool_],
     offset_s: float,
-    unit: float,
+    unit: Scale,
     window: int,
     model: SpeakerModel,
 ) -> tuple[list[FaceSpeech], NDArray[np.float64], int]:
@@ -314,9 +316,9 @@ def _shot(
     for column, track in enumerate(tracks):
         rows = slice(begin[column] - first, begin[column] - first + length[column])
         present[rows, column] = True
-        own = depths(track.curves, offset_s, model.tolerance_s)
+        own = depths(track.curves, offset_s, unit, model)
         depth[rows, column] = on_grid(track.curves.times, own, track.start_s, length[column])
-    decision = decide(log_odds(depth, unit, model), present, heard, window, model)
+    decision = decide(log_odds(depth, model), present, heard, window, model)
     faces = []
     for column, track in enumerate(tracks):
         rows = slice(begin[column] - first, begin[column] - first + length[column])
