@@ -19,6 +19,7 @@ _FIELDS = ("jaw", "gap", "wide", "rounded", "press", "tuck", "tongue", "lift")
 _JAW, _LIPS, _SHAPE = 0, 1, 2
 _GROUP = np.array([_JAW, _LIPS, _SHAPE, _SHAPE, _LIPS, _LIPS, _LIPS, _LIPS])
 _REACH = np.array([0.052, 0.031, 0.07])  # seconds over which a pull fades, per group
+_LEAD, _SHUT_LEAD = 0.08, 0.02  # seconds by which lips precede the voice: open shapes, firm ones
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ def _vowel(jaw: float, gap: float, wide: float = 0.0, rounded: float = 0.0) -> V
 
 _SILENCE = Viseme(Mouth(), (0.8, 0.9, 0.6))
 _NEUTRAL = Viseme(Mouth(jaw=0.08, gap=0.08), (0.3, 0.3, 0.15))
-_LABIAL = Viseme(Mouth(jaw=0.04, press=1.0), (0.9, 6.0, 0.3))
-_LABIODENTAL = Viseme(Mouth(jaw=0.04, gap=0.03, tuck=1.0, lift=0.03, wide=0.15), (1.2, 4.0, 0.5))
+_LABIAL = Viseme(Mouth(jaw=0.04, press=1.0), (0.9, 25.0, 0.3))
+_LABIODENTAL = Viseme(Mouth(jaw=0.04, gap=0.03, tuck=1.0, lift=0.03, wide=0.15), (1.2, 6.0, 0.5))
 _GLIDE = Viseme(Mouth(jaw=0.05, gap=0.04, rounded=1.0), (1.0, 3.0, 5.0))
 _HUSH = Viseme(Mouth(jaw=0.03, gap=0.09, rounded=0.65, lift=0.02), (2.0, 2.0, 2.5))
 _HISS = Viseme(Mouth(jaw=0.02, gap=0.065, wide=0.35, lift=0.015), (2.5, 2.0, 0.6))
@@ -152,17 +153,20 @@ def mouths(phones: tuple[Phone, ...], times: NDArray[np.float64], manner: Manner
 
 
 def _spans(phone: Phone) -> list[tuple[Viseme, float, float]]:
-    """The core of each shape of a phone: where the mouth holds it."""
+    """The core of each shape of a phone: where the mouth holds it, a little ahead of the sound as in natural speech."""
     shapes = visemes_of(phone.symbol)
     length = phone.end - phone.start
     if not phone.symbol:
         margin = min(0.09, length * 0.4)
-        return [(shapes[0], phone.start + 0.6 * margin, phone.end - margin)]
+        return [(shapes[0], phone.start + 0.3 * margin, phone.end - margin - min(0.5 * _LEAD, 0.2 * length))]
+    firm = shapes[0].strength[_LIPS] >= 3
+    lead = _SHUT_LEAD if firm else _LEAD
     if phone.release < phone.end and len(shapes) == 1:
-        return [(shapes[0], phone.start, phone.release)]
+        return [(shapes[0], phone.start - lead, phone.release - lead)]
     part = length / len(shapes)
-    hold = 0.22 if shapes[0].strength[_LIPS] < 3 else 0.32
-    centres = [phone.start + (i + 0.5) * part for i in range(len(shapes))]
+    hold = 0.36 if firm else 0.22
+    earliest = phone.start + hold * part - _LEAD / 2  # a vowel does not open the lips that m still shuts
+    centres = [max(phone.start + (i + 0.5) * part - lead, earliest) for i in range(len(shapes))]
     return [(shape, c - hold * part, c + hold * part) for shape, c in zip(shapes, centres, strict=True)]
 
 

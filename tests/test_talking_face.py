@@ -87,7 +87,7 @@ def test_lips_part_where_the_voice_is_loud() -> None:
     scores = [np.corrcoef(gap[100:-100], np.roll(smooth, -shift)[100:-100])[0, 1] for shift in range(-50, 51)]
     best = int(np.argmax(scores)) - 50
     assert max(scores) > 0.45
-    assert -4 <= best <= 10  # hundredths of a second: lips move a little before the sound
+    assert 0 <= best <= 10  # hundredths of a second: lips part a little before the sound, as they do in nature
 
 
 @needs_voice
@@ -135,8 +135,8 @@ def test_lips_meet_for_labials_between_open_vowels() -> None:
     phones = (Phone("a", 0.0, 0.12, 0.12), Phone("m", 0.12, 0.19, 0.19), Phone("a", 0.19, 0.31, 0.31))
     times = np.arange(32) / 100
     gaps = [mouth.gap for mouth in mouths(phones, times, make_manner(1), 1)]
-    assert min(gaps[13:18]) == 0
-    assert min(gaps[6], gaps[25]) > 0.1
+    assert max(gaps[13:16]) == 0
+    assert min(max(gaps[2:9]), max(gaps[20:28])) > 0.1
 
 
 def test_shapes_of_sounds() -> None:
