@@ -4,12 +4,25 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from syncnet.model.network import SyncNetConfig
+from syncnet.model.network import SyncNet, SyncNetConfig
 
 RATE = 16000
 TINY = SyncNetConfig(name="tiny", crop_size=31, video_widths=((4, 6), (6, 8), (8, 8)), shape_width=4, shape_features=8,
                      audio_widths=(4, 6, 8, 8), audio_features=12, hidden=16, embedding=10)
+
+
+def wear_norms(model: SyncNet) -> SyncNet:
+    """Give every batch norm statistics and weights as training leaves them, not as it finds them."""
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                assert module.running_mean is not None and module.running_var is not None
+                module.running_mean.normal_(0.0, 0.2)
+                module.running_var.uniform_(0.5, 2.0)
+                module.weight.uniform_(0.5, 1.5)
+    return model.eval()
 
 
 def make_shards(folder: Path, *, clips: int = 6, frames: int = 40, size: int = 40, lead_s: float = 0.2,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_shards import TINY, make_shards
 
+from made_shards import TINY, make_shards
 from syncnet.errors import InputError
 from syncnet.mfcc import mfcc
 from syncnet.model import augment
@@ -24,6 +24,7 @@ from syncnet.model.pairs import (
     standardised_crops,
     standardised_mfcc,
 )
+from syncnet.model.settings import change
 from syncnet.model.shards import read_crops, read_manifest, read_manifests, read_sound
 
 CONFIG = PairsConfig(snippet_frames=(20, 30), batch_frames=100, margin_s=0.1)
@@ -100,7 +101,7 @@ def test_plain_augmentation_is_the_central_crop(shards: Path) -> None:
 def test_every_change_keeps_the_shape_and_changes_something(shards: Path) -> None:
     crops = read_crops(read_manifest(shards)[1])
     for name in ("flip", "light", "blur", "small_face", "jpeg", "grain", "occlusion", "repeat_frames"):
-        config = replace(AugmentConfig.none(), **{name: 1.0})
+        config = change(AugmentConfig.none(), name, 1.0)
         out = augment.augment_crops(crops, 31, config, np.random.default_rng(5))
         assert out.shape == (len(crops), 31, 31) and out.dtype == np.uint8, name
         assert not np.array_equal(out, augment.centre_crops(crops, 31)), name
@@ -120,7 +121,8 @@ def test_noise_has_the_ratio_asked_for_and_a_room_does_not_delay() -> None:
     click = np.zeros(8000, np.float32)
     click[1000] = 1.0
     wet = augment.reverberate(click, rng)
-    assert np.abs(wet[:1000]).max() < 1e-5 and wet[1000] == pytest.approx(1.0, abs=1e-3) and np.abs(wet[1010:]).max() > 0
+    assert np.abs(wet[:1000]).max() < 1e-5
+    assert wet[1000] == pytest.approx(1.0, abs=1e-3) and np.abs(wet[1010:]).max() > 0
 
 
 def test_shares_follow_the_root_of_minutes_and_the_caps(shards: Path) -> None:
@@ -156,7 +158,7 @@ def test_bad_shards_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="hold no clips"):
         read_manifests([tmp_path])
     (tmp_path / "manifest.jsonl").write_text('{"key": "a"}\n')
-    with pytest.raises(InputError, match="line 1.*lacks shard"):
+    with pytest.raises(InputError, match=r"line 1.*lacks shard"):
         read_manifest(tmp_path)
     made = make_shards(tmp_path / "cut", clips=1)
     line = json.loads((made / "manifest.jsonl").read_text())

@@ -13,7 +13,8 @@ from syncnet.model.train import TrainConfig
 def test_file_then_pairs_then_options(tmp_path: Path) -> None:
     file = tmp_path / "course.json"
     file.write_text(json.dumps({"steps": 10, "lr": 1, "pairs": {"snippet_frames": [30], "augment": {"flip": 0}}}))
-    config = read_settings(TrainConfig(), file, ["pairs.batch_frames=90", "loss.kind=binary", "minutes=3"], {"steps": 20})
+    pairs = ["pairs.batch_frames=90", "loss.kind=binary", "minutes=3"]
+    config = read_settings(TrainConfig(), file, pairs, {"steps": 20})
     assert (config.steps, config.lr, config.minutes) == (20, 1.0, 3.0)
     assert config.pairs.snippet_frames == (30,) and config.pairs.batch_frames == 90
     assert config.pairs.augment.flip == 0.0 and config.pairs.augment.jpeg == TrainConfig().pairs.augment.jpeg

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_shards import TINY, make_shards
 
+from made_shards import TINY, make_shards
 from syncnet.model.accuracy import REACH, context_rows, distance_rows, measure, share_right
 from syncnet.model.network import SyncNet
 from syncnet.model.shards import read_manifest
