@@ -19,10 +19,12 @@ from syncnet import mp4
 from syncnet.container import open_media
 from syncnet.errors import InputError
 from syncnet.packet_flow import Timed, copied_packets, first_time, sound_packets
-from syncnet.sound_codec import Encoding, add_sound_stream
+from syncnet.sound_codec import Encoding, add_sound_stream, encoder_delay
 from syncnet.source_sound import Floats
 
 MOV_FAMILY = frozenset({"mov", "mp4", "ipod", "3gp", "3g2", "ismv", "f4v", "psp"})
+TIMELESS = frozenset({"avi"})
+"""Containers that play sound from its first packet on, the encoder's delay included."""
 _MADE_BY_MUXER = frozenset({"tmcd", "text"})  # time code and chapter tracks, written anew from the metadata
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 _ITUNES_TAGS = frozenset(
@@ -105,7 +107,11 @@ def _write(
         copied = copied_packets(inp, copies, delays)
         fresh: Iterator[Timed] = iter(())
         if coded is not None and sound is not None:
-            fresh = sound_packets(coded, sound.blocks, sound.start, sound.rate, sound.layout)
+            blocks = sound.blocks
+            if _family(out) in TIMELESS:
+                delay_in_s = encoder_delay(sound.encoding) / sound.encoding.rate
+                blocks = _without_first(blocks, round(delay_in_s * sound.rate))
+            fresh = sound_packets(coded, blocks, sound.start, sound.rate, sound.layout)
         told = -math.inf
         for time, packet in heapq.merge(copied, fresh, key=lambda timed: timed[0]):
             out.mux_one(packet)
@@ -202,3 +208,10 @@ def _start(out: OutputContainer, inp: InputContainer, data: list[Stream]) -> Non
         )
         refusal.data_streams = bool(data)
         raise refusal from error
+
+
+def _without_first(blocks: Iterator[Floats], count: int) -> Iterator[Floats]:
+    """Blocks (C, n) without their first `count` samples."""
+    for block in blocks:
+        yield block[:, count:]
+        count = max(0, count - block.shape[1])

@@ -70,15 +70,19 @@ class Tape:
             self._held, self._start = held[:, drop:], self._start + drop
 
 
-def pieces(timeline: Timeline, start_s: float, end_s: float, rate: int) -> tuple[Piece, ...]:
-    """The pieces of the corrected sound that lasts from `start_s` to `end_s`, whose source also begins at `start_s`.
+def pieces(
+    timeline: Timeline, start_s: float, end_s: float, rate: int, source_start_s: float | None = None
+) -> tuple[Piece, ...]:
+    """The pieces of the corrected sound that lasts from `start_s` to `end_s`.
 
-    Each segment of the timeline gives one piece; the first and the last reach to the ends.
+    The source begins at `source_start_s`, by default at `start_s`, where `Piece.source` is 0. Each segment of the
+    timeline gives one piece; the first and the last reach to the ends.
     """
     segments = timeline.segments
     if not segments:
         raise ValueError("an undecided timeline cannot be corrected")
     total = round((end_s - start_s) * rate)
+    ahead = 0.0 if source_start_s is None else (start_s - source_start_s) * rate
     inner = [min(max(round((s.end_s - start_s) * rate), 0), total) for s in segments[:-1]]
     found: list[Piece] = []
     for (first, last), segment in zip(pairwise([0, *inner, total]), segments, strict=True):
@@ -88,7 +92,7 @@ def pieces(timeline: Timeline, start_s: float, end_s: float, rate: int) -> tuple
         speed = 1.0 + (segment.end_ms - segment.start_ms) / 1e3 / length
         time = start_s + first / rate
         offset = (segment.start_ms + (speed - 1.0) * 1e3 * (time - segment.start_s)) / 1e3
-        source = first + offset * rate
+        source = first + ahead + offset * rate
         found.append(Piece(first, last, float(round(source)) if speed == 1.0 else source, speed))
     return tuple(found)
 

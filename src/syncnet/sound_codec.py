@@ -2,8 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import av
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
@@ -15,8 +19,10 @@ ENCODERS = {"opus": "libopus", "mp3": "libmp3lame"}
 
 SUBSTITUTES = ("aac", "libopus", "ac3", "libmp3lame", "wmav2", "mp2")
 LOSSLESS_SUBSTITUTES = ("flac", "alac", "pcm_s24le", "pcm_s16le")
-POOR = frozenset({"vorbis"})
-"""Codecs for which FFmpeg has an encoder of its own, but not a good one."""
+POOR = {"vorbis": "libopus"}
+"""Codecs for which FFmpeg has an encoder of its own, but not a good one, and what to take instead."""
+TRANSPORT = frozenset({"mp2", "libmp3lame", "aac", "ac3", "eac3", "libopus"})
+"""What an MPEG transport stream holds; FFmpeg has no list of it."""
 
 MARGIN = 1.25
 """A second lossy coding at the same rate would lose a little: give it a quarter more."""
@@ -49,6 +55,11 @@ class Encoding:
         return f"{av.Codec(self.encoder, 'w').canonical_name}, {self.rate} Hz, {self.layout}, {amount}{instead}"
 
 
+def held_by(out: OutputContainer) -> Collection[str]:
+    """The encoders whose codecs a container holds."""
+    return TRANSPORT if out.format.name == "mpegts" else out.supported_codecs
+
+
 def encoding_for(source: TrackFormat, supported: Collection[str], container: str, codec: str | None = None) -> Encoding:
     """Choose the encoder, rate, layout and bit rate for a track that goes into a container.
 
@@ -61,7 +72,7 @@ def encoding_for(source: TrackFormat, supported: Collection[str], container: str
     if encoder is None or wanted in POOR or encoder not in supported:
         if codec is not None:
             raise InputError(f"the sound cannot be coded as {codec} in {container}: no encoder, or not held by it.")
-        choices = (*LOSSLESS_SUBSTITUTES, *SUBSTITUTES) if source.lossless else SUBSTITUTES
+        choices = (*(LOSSLESS_SUBSTITUTES if source.lossless else ()), *filter(None, [POOR.get(wanted)]), *SUBSTITUTES)
         encoder = next((name for name in choices if name in supported and _encoder(name)), None)
         if encoder is None:
             raise InputError(
@@ -100,11 +111,31 @@ def bit_rate(encoder: str, source_rate: int, channels: int, rate: int, lossless_
     return min(wanted, int(most * rate * channels)) if most else wanted
 
 
+def encoder_delay(encoding: Encoding) -> int:
+    """Samples by which an encoder's packets come before the sound in them, which some containers cannot tell."""
+    context = av.CodecContext.create(encoding.encoder, "w")
+    assert isinstance(context, AudioCodecContext)
+    _set_up(context, encoding)
+    channels = context.layout.nb_channels
+    silence = np.zeros((channels, 1 << 12), np.float32)
+    for place in range(0, 1 << 16, 1 << 12):
+        frame = AudioFrame.from_ndarray(silence, format="fltp", layout=encoding.layout)
+        frame.sample_rate, frame.pts, frame.time_base = encoding.rate, place, Fraction(1, encoding.rate)
+        for packet in context.encode(frame):
+            return max(0, -round((packet.pts or 0) * packet.time_base * encoding.rate))
+    return 0
+
+
 def add_sound_stream(out: OutputContainer, encoding: Encoding) -> AudioStream:
     """Add the stream to a file being written and open its encoder; raises InputError when the encoder refuses."""
     stream = out.add_stream(encoding.encoder, rate=encoding.rate, options=encoding.options)
     assert isinstance(stream, AudioStream)
-    context = stream.codec_context
+    _set_up(stream.codec_context, encoding)
+    return stream
+
+
+def _set_up(context: AudioCodecContext, encoding: Encoding) -> None:
+    context.sample_rate = encoding.rate
     context.layout = encoding.layout
     context.format = encoding.sample_format
     if encoding.bit_rate is not None:
@@ -113,7 +144,6 @@ def add_sound_stream(out: OutputContainer, encoding: Encoding) -> AudioStream:
         context.open()
     except (av.FFmpegError, ValueError) as error:
         raise InputError(f"FFmpeg cannot code this sound as {encoding.words}: {error}") from error
-    return stream
 
 
 def _encoder(codec: str) -> str | None:

@@ -7,6 +7,7 @@ from itertools import chain
 
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -73,7 +74,7 @@ def track_format(path: AnyPath, track: int) -> TrackFormat:
         return TrackFormat(
             codec=codec,
             rate=context.sample_rate,
-            layout=context.layout.name,
+            layout=_layout(context.layout),
             channels=context.layout.nb_channels,
             bit_rate=max(measured, context.bit_rate or 0),
             deep=lossless and context.format.bytes > 2,
@@ -126,6 +127,11 @@ def _stream(container: InputContainer, path: AnyPath, track: int) -> AudioStream
     if found[track].codec_context is None:
         raise InputError(f"{path}: audio track {track} is in a codec that FFmpeg cannot decode")
     return found[track]
+
+
+def _layout(layout: AudioLayout) -> str:
+    """The name of a layout; containers such as AVI tell only how many channels there are."""
+    return {1: "mono", 2: "stereo"}.get(layout.nb_channels, layout.name) if "channels" in layout.name else layout.name
 
 
 def _laid_out(path: AnyPath, track: int, report: OnProblem) -> Iterator[tuple[float, Floats]]:
