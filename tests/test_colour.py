@@ -72,10 +72,11 @@ def test_the_luma_of_the_jpeg_copy_is_equal_to_the_last_bit(
     assert equal == 25
 
 
-def test_the_crop_copy_is_that_of_opencv(tmp_path: Path) -> None:
+@pytest.mark.parametrize("blur", [3.0, 0.5])
+def test_the_crop_copy_is_that_of_opencv(tmp_path: Path, blur: float) -> None:
     random = np.random.default_rng(0)
     noise = random.integers(0, 256, (260, 400, 3), dtype=np.uint8)
-    scene = np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.uint8)
+    scene = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.uint8)
     pictures = [np.ascontiguousarray(scene[20:244, 5 * k : 5 * k + 224]) for k in range(30)]
     file = tmp_path / "crop.avi"
     writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"XVID"), 25, (224, 224))
@@ -86,10 +87,10 @@ def test_the_crop_copy_is_that_of_opencv(tmp_path: Path) -> None:
     writer.release()
     with av.open(str(file)) as container:
         theirs = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
-    copy = XvidCopy()
-    mine = [bgr(copy(picture)) for picture in pictures]
-    np.testing.assert_array_equal(mine, theirs)
-    assert 0.2 < np.abs(np.array(mine).astype(int) - np.array(pictures)).mean() < 10  # it does lose something
+    for _ in range(4):  # the same whatever else lies in memory
+        copy = XvidCopy()
+        np.testing.assert_array_equal([bgr(copy(picture)) for picture in pictures], theirs)
+    assert 0.2 < np.abs(np.array(theirs).astype(int) - np.array(pictures)).mean() < 30  # it does lose something
 
 
 @needs_ffmpeg

@@ -10,86 +10,11 @@ import pytest
 from syncnet.errors import InputError
 
 torch: Any = pytest.importorskip("torch")
-F = torch.nn.functional
 Tensor = Any
 
 from syncnet.model import v2  # noqa: E402
 from syncnet.v2_encoder import V2Encoder  # noqa: E402
-
-# The published table, one row per layer: kind, index in the Sequential, and sizes. Kept apart from v2.py on purpose.
-AUDIO = [
-    ("conv", 0, (64, 1, 3, 3), (1, 1), (1, 1)),
-    ("pool", 3, (1, 1), (1, 1), (0, 0)),
-    ("conv", 4, (192, 64, 3, 3), (1, 1), (1, 1)),
-    ("pool", 7, (3, 3), (1, 2), (0, 0)),
-    ("conv", 8, (384, 192, 3, 3), (1, 1), (1, 1)),
-    ("conv", 11, (256, 384, 3, 3), (1, 1), (1, 1)),
-    ("conv", 14, (256, 256, 3, 3), (1, 1), (1, 1)),
-    ("pool", 17, (3, 3), (2, 2), (0, 0)),
-    ("conv", 18, (512, 256, 5, 4), (1, 1), (0, 0)),
-]
-LIP = [
-    ("conv", 0, (96, 3, 5, 7, 7), (1, 2, 2), (0, 0, 0)),
-    ("pool", 3, (1, 3, 3), (1, 2, 2), (0, 0, 0)),
-    ("conv", 4, (256, 96, 1, 5, 5), (1, 2, 2), (0, 1, 1)),
-    ("pool", 7, (1, 3, 3), (1, 2, 2), (0, 1, 1)),
-    ("conv", 8, (256, 256, 1, 3, 3), (1, 1, 1), (0, 1, 1)),
-    ("conv", 11, (256, 256, 1, 3, 3), (1, 1, 1), (0, 1, 1)),
-    ("conv", 14, (256, 256, 1, 3, 3), (1, 1, 1), (0, 1, 1)),
-    ("pool", 17, (1, 3, 3), (1, 2, 2), (0, 0, 0)),
-    ("conv", 18, (512, 256, 1, 6, 6), (1, 1, 1), (0, 0, 0)),
-]
-
-
-def random_state(seed: int = 0) -> dict[str, Tensor]:
-    """A v2 state dict of random numbers, written from the table alone, scaled so that signals stay of the order 1."""
-    random = np.random.default_rng(seed)
-    state = {}
-
-    def normal(*shape: int, mean: float = 0.0, std: float = 1.0) -> Tensor:
-        return torch.from_numpy(random.normal(mean, std, shape).astype(np.float32))
-
-    def norm(name: str, width: int) -> None:
-        state[f"{name}.weight"] = normal(width, mean=1.0, std=0.1)
-        state[f"{name}.bias"] = normal(width, std=0.1)
-        state[f"{name}.running_mean"] = normal(width, std=0.3)
-        state[f"{name}.running_var"] = torch.from_numpy(random.uniform(0.5, 2.0, width).astype(np.float32))
-        state[f"{name}.num_batches_tracked"] = torch.tensor(7)
-
-    for stream, table, level in (("netcnnaud", AUDIO, 10.0), ("netcnnlip", LIP, 128.0)):
-        for kind, index, shape, *_ in table:
-            if kind == "conv":
-                std = np.sqrt(2.0 / np.prod(shape[1:])) / (level if index == 0 else 1.0)
-                state[f"{stream}.{index}.weight"] = normal(*shape, std=std)
-                state[f"{stream}.{index}.bias"] = normal(shape[0], std=0.1)
-                norm(f"{stream}.{index + 1}", shape[0])
-    for head in ("netfcaud", "netfclip"):
-        for index, width in ((0, 512), (3, 1024)):
-            state[f"{head}.{index}.weight"] = normal(width, 512, std=np.sqrt(2.0 / 512))
-            state[f"{head}.{index}.bias"] = normal(width, std=0.1)
-        norm(f"{head}.1", 512)
-    return state
-
-
-def transcription(state: dict[str, Tensor], stream: str, x: Tensor) -> Tensor:
-    """The published description, layer by layer, with torch's functions (three-dimensional, nothing folded)."""
-
-    def norm(name: str, x: Tensor) -> Tensor:
-        parts = [state[f"{name}.{p}"] for p in ("running_mean", "running_var", "weight", "bias")]
-        return F.relu(F.batch_norm(x, *parts))
-
-    trunk, head = ("netcnnaud", "netfcaud") if stream == "audio" else ("netcnnlip", "netfclip")
-    for kind, index, shape, stride, padding in AUDIO if stream == "audio" else LIP:
-        if kind == "pool":
-            pool = F.max_pool2d if stream == "audio" else F.max_pool3d
-            x = pool(x, shape, stride, padding)
-        else:
-            conv = F.conv2d if stream == "audio" else F.conv3d
-            x = conv(x, state[f"{trunk}.{index}.weight"], state[f"{trunk}.{index}.bias"], stride, padding)
-            x = norm(f"{trunk}.{index + 1}", x)
-    x = x.reshape(len(x), 512)
-    x = norm(f"{head}.1", F.linear(x, state[f"{head}.0.weight"], state[f"{head}.0.bias"]))
-    return F.linear(x, state[f"{head}.3.weight"], state[f"{head}.3.bias"])
+from v2_reference import embed, random_state  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +63,7 @@ def test_feature_maps_have_the_published_sizes() -> None:
 def test_video_embeddings_equal_the_transcription(encoder: V2Encoder, state: dict[str, Tensor]) -> None:
     faces = np.random.default_rng(1).integers(0, 256, (17, 224, 224, 3), dtype=np.uint8)
     whole = torch.from_numpy(faces.astype(np.float32)).permute(3, 0, 1, 2)  # colours, time, height, width
-    expected = transcription(state, "video", torch.stack([whole[:, k : k + 5] for k in range(13)])).numpy()
+    expected = embed(state, "video", torch.stack([whole[:, k : k + 5] for k in range(13)])).numpy()
     found = encoder.embed_video(iter(faces))
     assert found.shape == (13, 1024) and found.dtype == np.float32
     assert 0.1 < expected.std() < 10.0  # so that 1e-4 means something
@@ -148,7 +73,7 @@ def test_video_embeddings_equal_the_transcription(encoder: V2Encoder, state: dic
 def test_audio_embeddings_equal_the_transcription(encoder: V2Encoder, state: dict[str, Tensor]) -> None:
     columns = np.random.default_rng(2).normal(0, 10, (13, 63)).astype(np.float32)
     windows = np.stack([columns[:, 4 * k : 4 * k + 20] for k in range(11)])[:, None]
-    expected = transcription(state, "audio", torch.from_numpy(windows)).numpy()
+    expected = embed(state, "audio", torch.from_numpy(windows)).numpy()
     found = encoder.embed_audio(columns)
     assert found.shape == (11, 1024)
     assert 0.1 < expected.std() < 10.0
@@ -162,10 +87,10 @@ def test_the_torch_network_equals_the_transcription(state: dict[str, Tensor]) ->
     columns = torch.randn(2, 1, 13, 20, generator=torch.Generator().manual_seed(4)) * 10
     with torch.inference_mode():
         torch.testing.assert_close(
-            network.embed_video(faces), transcription(state, "video", faces), atol=1e-5, rtol=1e-5
+            network.embed_video(faces), embed(state, "video", faces), atol=1e-5, rtol=1e-5
         )
         torch.testing.assert_close(
-            network.embed_audio(columns), transcription(state, "audio", columns), atol=1e-5, rtol=1e-5
+            network.embed_audio(columns), embed(state, "audio", columns), atol=1e-5, rtol=1e-5
         )
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 from av.codec.context import CodecContext, Flags
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from syncnet.container import AnyPath, moving_pictures, open_media
@@ -24,7 +25,7 @@ from syncnet.pictures import ALWAYS_FULL_RANGE, display_matrix
 Bgr = NDArray[np.uint8]
 
 _FPS = 25
-_XVID_BITS_PER_PIXEL = 4  # of OpenCV's video writer: so many bits a second per pixel and frame rate
+_XVID_BITS_PER_PIXEL = 2  # of OpenCV's video writer, per picture; also the tolerance of its rate control
 _XVID_GOP = 12
 _XVID_QMIN = 3
 
@@ -72,7 +73,7 @@ class JpegCopy:
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
         )
-        file = _encode(self._encoder, planes, self._count)
+        file = bytes(_encode(self._encoder, planes, self._count))
         self._count += 1
         picture = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
@@ -100,12 +101,14 @@ class XvidCopy:
         height, width = picture.shape[:2]
         if self._encoder is None:
             self._encoder = _encoder("mpeg4", "yuv420p", width, height)
-            self._encoder.bit_rate = _XVID_BITS_PER_PIXEL * _FPS * width * height
+            rate = _XVID_BITS_PER_PIXEL * _FPS * width * height
+            self._encoder.options = {"b": str(rate), "bt": str(rate)}
             self._encoder.gop_size = _XVID_GOP
             self._encoder.qmin = _XVID_QMIN
         frame = VideoFrame.from_ndarray(picture, format="bgr24")
         planes = frame.reformat(format="yuv420p", interpolation=Interpolation.BICUBIC)
-        decoded = self._decoder.decode(av.Packet(_encode(self._encoder, planes, self._count)))
+        # The encoder's own packet: one made from bytes lacks the zeros behind its end that FFmpeg's decoders read.
+        decoded = self._decoder.decode(_encode(self._encoder, planes, self._count))
         self._count += 1
         if len(decoded) != 1:
             raise RuntimeError(f"the MPEG-4 decoder gave {len(decoded)} pictures for one")
@@ -121,10 +124,10 @@ def _encoder(codec: str, pixels: str, width: int, height: int) -> VideoCodecCont
     return made
 
 
-def _encode(encoder: VideoCodecContext, frame: VideoFrame, number: int) -> bytes:
-    """The bytes of one picture from an encoder that holds none back."""
+def _encode(encoder: VideoCodecContext, frame: VideoFrame, number: int) -> Packet[VideoStream]:
+    """One picture from an encoder that holds none back."""
     frame.pts, frame.time_base = number, Fraction(1, _FPS)
     packets = encoder.encode(frame)
     if len(packets) != 1:
         raise RuntimeError(f"the encoder {encoder.name} gave {len(packets)} packets for one picture")
-    return bytes(packets[0])
+    return packets[0]
