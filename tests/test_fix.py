@@ -102,7 +102,8 @@ def rich_mkv(folder: Path) -> Path:
     maps = "-map 0:v -map 0:a -map 1:a -map 2 -map_metadata 3 -map_chapters 3 -c copy -c:a:1 ac3".split()
     tags = "-metadata:s:a:0 language=deu -metadata:s:a:0 title=Ton -metadata:s:a:1 language=eng -metadata:s:s:0 language=fra"
     flags = "-disposition:a:0 default+original -disposition:a:1 comment -disposition:s:0 forced"
-    attached = ("-attach", folder / "words.srt", "-metadata:s:t", "mimetype=text/plain")
+    (folder / "letters.ttf").write_bytes(bytes(range(256)))
+    attached = ("-attach", folder / "letters.ttf", "-metadata:s:t", "mimetype=application/x-truetype-font")
     path = folder / "rich.mkv"
     ffmpeg("-v", "error", *inputs, *maps, *tags.split(), *flags.split(), *attached, path)
     return path
@@ -128,7 +129,8 @@ def test_everything_else_is_kept_in_matroska(tmp_path: Path, mode: str) -> None:
         chapters = [(float(c["start"] * (c["time_base"] or 0)), c["metadata"]["title"]) for c in now.chapters()]
         assert chapters == [(pytest.approx(moved, abs=0.01), "One"), (pytest.approx(2.0 + moved, abs=0.01), "Two")]
         attachment = now.streams[4]
-        assert attachment.metadata["filename"] == "words.srt"
+        assert attachment.metadata["filename"] == "letters.ttf"
+        assert attachment.data == bytes(range(256))
     for index in (0, 2, 3):
         kept, old_packets = packets(out, index), packets(source, index)
         assert (kept.digest, kept.count) == (old_packets.digest, old_packets.count)
@@ -382,13 +384,13 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
     source = make(tmp_path, "mov", late_by(250))
     before = source.read_bytes()
     out = tmp_path / "fixed.mov"
-    process = run_fix(source, out, "slow")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("at 2"):
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait(timeout=10)
+    with run_fix(source, out, "slow") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("at 2"):
+                break
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=10)
     assert process.returncode == -signal.SIGKILL
     assert not out.exists()
     assert source.read_bytes() == before
