@@ -18,6 +18,7 @@ from syncnet.remux import NewSound, write_copy
 from syncnet.repair_plan import Mode, Plan, plan_repair
 from syncnet.retime import Tape, pieces, reach_back, retimed
 from syncnet.source_sound import source_sound
+from syncnet.stretch import INAUDIBLE
 from syncnet.timeline import Timeline, constant
 
 Progress = Callable[[str, float, float | None], None]
@@ -28,6 +29,8 @@ Measure = Callable[[Path, "OnTime | None"], Timeline]
 
 MISPLACED_MS = 5.0
 """A repaired sound further than this from where it was meant to be is a fault of the writing."""
+STRETCHED_MS = 15.0
+"""The same for sound stretched with its pitch kept, whose pieces stray by up to 10 ms."""
 
 Outcome = Literal["repaired", "planned", "already in sync"]
 
@@ -211,7 +214,8 @@ def _placed_right(origin: Path, part: Path, track: int, correction: Timeline) ->
     if not lags:
         return None
     middle = lags[len(lags) // 2]
-    if abs(middle) > MISPLACED_MS:
+    stretched = abs(correction.rate_ms_per_min) / 60e3 > INAUDIBLE
+    if abs(middle) > (STRETCHED_MS if stretched else MISPLACED_MS):
         where = f"{abs(middle):.0f} ms {'late' if middle > 0 else 'early'} of its place in {part.suffix}"
         raise SyncNetError(
             f"the new sound came out {where}: nothing was kept. Another container, such as .mkv, will do."

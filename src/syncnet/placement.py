@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnet.media import SAMPLE_RATE, read_sound
+from syncnet.media import SAMPLE_RATE, probe, read_sound
 from syncnet.timeline import Timeline
 
 STRETCH_S = 2.0
@@ -18,10 +18,11 @@ ALIKE = 0.5
 def misplaced_ms(original: Path, repaired: Path, track: int, timeline: Timeline) -> list[float]:
     """Milliseconds by which the repaired sound is late of where the timeline wants it, at up to six places.
 
-    The sound seen at t lay at t + offset in the original and must lie at t now. No network takes part. Places that are
-    silent, or stretched by more than 1 %, are left out; the list may be empty.
+    The sound seen at t lay at t + offset in the original and must now lie where the picture of t does. No network
+    takes part. Places that are silent, or stretched by more than 1 %, are left out; the list may be empty.
     """
     found: list[float] = []
+    pictures_moved = _picture_start(repaired) - _picture_start(original)
     for segment in timeline.segments[:: max(1, len(timeline.segments) // PLACES)]:
         room = segment.end_s - segment.start_s
         if room <= 0 or abs(segment.end_ms - segment.start_ms) / 1e3 > 0.01 * room:
@@ -31,15 +32,22 @@ def misplaced_ms(original: Path, repaired: Path, track: int, timeline: Timeline)
             middle = segment.start_s + room * (k + 1) / (share + 1)
             length = min(STRETCH_S, room / 2)
             shift = segment.at(middle) / 1e3
-            lag = _lag_ms(original, repaired, track, middle - length / 2, length, shift)
+            first = middle - length / 2
+            lag = _lag_ms(original, repaired, track, first + shift, first + pictures_moved, length)
             if lag is not None:
                 found.append(lag)
     return found
 
 
-def _lag_ms(original: Path, repaired: Path, track: int, start: float, length: float, shift: float) -> float | None:
-    before = _stretch(original, track, start + shift, length)
-    after = _stretch(repaired, track, start - REACH_S, length + 2 * REACH_S)
+def _picture_start(path: Path) -> float:
+    video = probe(path).video
+    return video[0].start if video else 0.0
+
+
+def _lag_ms(original: Path, repaired: Path, track: int, was: float, due: float, length: float) -> float | None:
+    """How much later than `due` the repaired file has the sound that was at `was`; None when that cannot be told."""
+    before = _stretch(original, track, was, length)
+    after = _stretch(repaired, track, due - REACH_S, length + 2 * REACH_S)
     energy = np.convolve(after**2, np.ones(len(before)), "valid")
     likeness = np.correlate(after, before, "valid") / np.sqrt(np.maximum(energy * np.sum(before**2), 1e-12))
     best = float(likeness.max())

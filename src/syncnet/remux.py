@@ -107,11 +107,9 @@ def _write(
         copied = copied_packets(inp, copies, delays)
         fresh: Iterator[Timed] = iter(())
         if coded is not None and sound is not None:
-            blocks = sound.blocks
-            if _family(out) in TIMELESS:
-                delay_in_s = encoder_delay(sound.encoding) / sound.encoding.rate
-                blocks = _without_first(blocks, round(delay_in_s * sound.rate))
-            fresh = sound_packets(coded, blocks, sound.start, sound.rate, sound.layout)
+            early = encoder_delay(sound.encoding) / sound.encoding.rate if _family(out) in TIMELESS else 0.0
+            blocks = _without_first(sound.blocks, round(early * sound.rate))
+            fresh = sound_packets(coded, blocks, sound.start + early, sound.rate, sound.layout)
         told = -math.inf
         for time, packet in heapq.merge(copied, fresh, key=lambda timed: timed[0]):
             out.mux_one(packet)
