@@ -155,7 +155,7 @@ def main() -> None:
             rows.append(row)
             print(f"\r{n} of {len(work)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print("split: dev (unseen people; nothing was trained, chosen or tuned on it). Model:", given.model)
+    print("split: dev (people not trained on; one clip prompted the face finder's thresholds). Model:", given.model)
     table(rows, "all clips, truth as published (offset 0)")
     listed = json.loads(NATURAL.read_text()) if NATURAL.is_file() else {}
     if listed:
