@@ -131,7 +131,7 @@ def test_everything_else_is_kept_in_matroska(tmp_path: Path, mode: str) -> None:
     moved = 0.0
     if mode == "timestamps":  # Matroska has no times before zero: all else is moved later
         moved = packets(out, 0).times[0] - packets(source, 0).times[0]
-        assert moved == pytest.approx(0.2, abs=0.01)
+        assert 0.15 < moved <= 0.2
     with av.open(str(source)) as was, av.open(str(out)) as now:
         assert [s.type for s in now.streams] == [s.type for s in was.streams]
         for old, new in zip(was.streams, now.streams, strict=True):
