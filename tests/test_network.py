@@ -33,7 +33,7 @@ def test_shapes_and_radius(tiny: SyncNet) -> None:
 def test_default_config_gives_the_documented_shapes() -> None:
     model = SyncNet().eval()
     with torch.no_grad():
-        assert model.video_trunk(torch.zeros(1, 5, 111, 111)).shape == (1, 1, 384)
+        assert model.video_trunk(torch.zeros(1, 5, 111, 111)).shape == (1, 1, 512)
         assert model.audio_trunk(torch.zeros(1, 13, 20)).shape == (1, 1, 512)
     assert model.config.map_size == 14
 
@@ -89,7 +89,8 @@ def test_frozen_blocks_do_not_learn_and_give_the_same_features(tiny: SyncNet) ->
     tiny.freeze_norms()
     tiny.video_trunk.freeze(1)
     tiny.video_trunk.train()
-    tiny.video_trunk.shape.eval()
+    tiny.video_trunk.shape_1.eval()
+    tiny.video_trunk.shape_2.eval()
     features = tiny.video_trunk(crops)
     assert torch.allclose(features, before, atol=1e-5)
     features.sum().backward()

@@ -83,7 +83,7 @@ class VideoTrunkGraph(nn.Module):
             layers = [FoldedConv(block.s_1), FoldedConv(block.s_2),
                       FoldedConv(block.t_1, over_time=True), FoldedConv(block.t_2, over_time=True)]
             self.blocks.append(nn.Sequential(*layers))
-        self.pool, self.shape, self.flat = trunk.pool, FoldedConv(trunk.shape), trunk.flat
+        self.pool, self.shape, self.flat = trunk.pool, nn.Sequential(FoldedConv(trunk.shape_1), FoldedConv(trunk.shape_2)), trunk.flat
 
     def forward(self, crops: Tensor) -> Tensor:
         x = crops.transpose(0, 1)

@@ -32,8 +32,8 @@ class SyncNetConfig:
     columns: int = 20
     video_widths: tuple[tuple[int, int], ...] = ((16, 32), (32, 64), (64, 128))
     video_taps: tuple[tuple[int, int], ...] = ((1, 1), (1, 3), (1, 3))
-    shape_width: int = 64
-    shape_features: int = 256
+    shape_width: int = 96
+    shape_features: int = 384
     audio_widths: tuple[int, int, int, int] = (64, 128, 256, 256)
     audio_taps: tuple[int, int, int, int, int] = (5, 5, 5, 5, 4)
     audio_features: int = 512
@@ -112,12 +112,29 @@ class ConvNorm(nn.Module):
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         return self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, step: int | None = None) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W'). With `step` the kernel's (taps, 1) lie along the width, that far apart."""
         if self.training and not self.frozen_norm:
-            return F.relu(self.norm(self.conv(x)), inplace=True)
+            return F.relu(self.norm(self._conv(x, self.conv.weight, None, step)), inplace=True)
         weight, bias = self.folded()
-        conv = self.conv
-        return F.relu(F.conv2d(x, weight, bias, conv.stride, conv.padding), inplace=True)
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled():
+            return self._conv_relu(x, weight, bias, step)
+        return F.relu(self._conv(x, weight, bias, step), inplace=True)
+
+    def _conv(self, x: Tensor, weight: Tensor, bias: Tensor | None, step: int | None) -> Tensor:
+        if step is not None:
+            return F.conv2d(x, weight.transpose(2, 3), bias, dilation=(1, step))
+        return F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding)
+
+    def _conv_relu(self, x: Tensor, weight: Tensor, bias: Tensor, step: int | None) -> Tensor:
+        """Both in one pass over memory, which oneDNN has for inference on the CPU: half the time."""
+        kind = torch.get_autocast_dtype("cpu")
+        if step is not None:
+            weight = weight.transpose(2, 3)
+        padding, stride, dilation = self.conv.padding, self.conv.stride, (1, step or 1)
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x.to(kind), weight.to(kind), bias.to(kind), padding, stride, dilation, 1, "relu", [], "")
+        return out
 
 
 class VideoBlock(nn.Module):
@@ -142,10 +159,14 @@ class VideoBlock(nn.Module):
 
 
 def over_time(layer: ConvNorm, x: Tensor, clips: int) -> Tensor:
-    """Run a (taps, 1) convolution along time: (clips * T, C, H, W) is read as (clips, C, T, H * W), no copy."""
+    """Run a (taps, 1) convolution along time on (clips * T, C, H, W), valid, without a copy.
+
+    Read as one line of (clips, C, 1, T * H * W) cells, the same cell of the next frame is H * W further on: a dilated
+    convolution over the line, which oneDNN learns twice as fast as one with a (taps, 1) kernel.
+    """
     _, channels, height, width = x.shape
-    y = x.permute(0, 2, 3, 1).reshape(clips, -1, height * width, channels).permute(0, 3, 1, 2)
-    out: Tensor = layer(y)
+    line = x.permute(0, 2, 3, 1).reshape(clips, 1, -1, channels).permute(0, 3, 1, 2)
+    out: Tensor = layer(line, height * width)
     y = out.permute(0, 2, 3, 1)
     return y.reshape(-1, height, width, y.shape[-1]).permute(0, 3, 1, 2)
 
@@ -163,7 +184,8 @@ class VideoTrunk(nn.Module):
             inputs = widths[1]
         self.blocks = nn.ModuleList(blocks)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.shape = ConvNorm(inputs, config.shape_width, (3, 3), stride=2, padding=(1, 1))
+        self.shape_1 = ConvNorm(inputs, config.shape_width, (3, 3), stride=2, padding=(1, 1))
+        self.shape_2 = ConvNorm(config.shape_width, config.shape_width, (3, 3), padding=(1, 1))
         cells = (config.map_size - 1) // 2 + 1
         self.flat = nn.Linear(config.shape_width * cells * cells, config.shape_features)
         self.frozen_blocks = 0
@@ -190,7 +212,7 @@ class VideoTrunk(nn.Module):
                 x = torch.cat([self._through(piece, piece.shape[0], 0, learning) for piece in pieces])
         x = self._through(x, clips, learning, len(self.blocks))
         strongest = x.amax((2, 3))
-        shape = self.flat(self.shape(x).flatten(1))
+        shape = self.flat(self.shape_2(self.shape_1(x)).flatten(1))
         return torch.cat([strongest, shape], 1).reshape(clips, frames - self.config.frames + 1, -1)
 
     def _through(self, x: Tensor, clips: int, first: int, last: int) -> Tensor:
