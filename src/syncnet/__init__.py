@@ -11,17 +11,20 @@ if TYPE_CHECKING:
     from syncnet.analysis import SyncResult, TrackResult
     from syncnet.analysis import analyse as detect
     from syncnet.embeddings import Embeddings, embed
+    from syncnet.speaker_analysis import SpeakersResult, speakers
 
 __version__ = "0.1.0"
 __all__ = [
     "Embeddings",
     "InputError",
     "NoAnswer",
+    "SpeakersResult",
     "SyncNetError",
     "SyncResult",
     "TrackResult",
     "detect",
     "embed",
+    "speakers",
 ]
 
 _HOME = {
@@ -30,6 +33,8 @@ _HOME = {
     "TrackResult": ("syncnet.analysis", "TrackResult"),
     "embed": ("syncnet.embeddings", "embed"),
     "Embeddings": ("syncnet.embeddings", "Embeddings"),
+    "speakers": ("syncnet.speaker_analysis", "speakers"),
+    "SpeakersResult": ("syncnet.speaker_analysis", "SpeakersResult"),
 }
 
 

@@ -11,6 +11,7 @@ from syncnet.commands.detect import detect
 from syncnet.commands.export import export
 from syncnet.commands.prepare import prepare
 from syncnet.commands.score import score
+from syncnet.commands.speakers import speakers
 from syncnet.commands.tracks import tracks
 from syncnet.commands.train import train
 from syncnet.commands.weights import app as weights
@@ -29,6 +30,7 @@ app = typer.Typer(
 # One line for each command, in the order of the help text. Their modules import nothing heavy until they run.
 app.command()(detect)
 app.command()(tracks)
+app.command()(speakers)
 app.command()(score)
 app.add_typer(weights, name="weights")
 app.command()(prepare)
