@@ -30,9 +30,7 @@ def first_time(source: Path, index: int) -> float:
     return 0.0
 
 
-def copied_packets(
-    inp: InputContainer, copies: dict[int, Stream], delays: dict[int, float]
-) -> Iterator[Timed]:
+def copied_packets(inp: InputContainer, copies: dict[int, Stream], delays: dict[int, float]) -> Iterator[Timed]:
     """Packets for the copies with their times in s; what an edit list cuts off at the end is left out."""
     ends = {index: shown_span(inp, inp.streams[index]).end for index in copies}
     beyond: dict[int, list[Packet[Stream]]] = {index: [] for index in copies}

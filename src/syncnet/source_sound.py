@@ -197,5 +197,3 @@ def _planar(frame: AudioFrame) -> Floats:
     if data.dtype.kind == "i":
         return (channels / 2.0 ** (8 * data.dtype.itemsize - 1)).astype(np.float32)
     return np.asarray(channels, dtype=np.float32)
-
-

@@ -16,9 +16,7 @@ def cut_before(times: NDArray[np.float64], cuts: NDArray[np.float64], span_s: fl
     return np.searchsorted(cuts, times + span_s / 2) > np.searchsorted(cuts, before)
 
 
-def without_small_steps(
-    path: NDArray[np.int64], found: Evidence, offsets_s: NDArray[np.floating]
-) -> NDArray[np.int64]:
+def without_small_steps(path: NDArray[np.int64], found: Evidence, offsets_s: NDArray[np.floating]) -> NDArray[np.int64]:
     """Join neighbouring segments whose offsets differ by less than anyone would repair."""
     path = path.copy()
     hop_ms = float(offsets_s[1] - offsets_s[0]) * 1e3

@@ -25,8 +25,8 @@ from repair_media import (
     write_wav,
 )
 from syncnet.errors import InputError, NoAnswer
-from syncnet.fix import FixResult, NotBetter, fix
 from syncnet.media import probe, read_sound
+from syncnet.repair import FixResult, NotBetter, repair
 from syncnet.source_sound import track_format
 from syncnet.timeline import Segment, Timeline, constant
 
@@ -48,7 +48,7 @@ def test_samples(tmp_path: Path, container: str, late_ms: float) -> None:
     source = make(tmp_path, container, late_by(late_ms))
     assert lateness(source) == pytest.approx(late_ms, abs=2 if container != "avi" else 30)
     out = tmp_path / f"fixed.{container}"
-    result = fix(source, out, measure=measured)
+    result = repair(source, out, measure=measured)
     assert result.outcome == "repaired"
     assert lateness(out) == pytest.approx(0.0, abs=2)
     assert result.misplaced_ms == pytest.approx(0.0, abs=2)
@@ -68,7 +68,7 @@ def test_samples(tmp_path: Path, container: str, late_ms: float) -> None:
 def test_timestamps(tmp_path: Path, container: str, late_ms: float) -> None:
     source = make(tmp_path, container, late_by(late_ms))
     out = tmp_path / f"fixed.{container}"
-    result = fix(source, out, mode="timestamps", measure=measured)
+    result = repair(source, out, mode="timestamps", measure=measured)
     assert lateness(out) == pytest.approx(0.0, abs=2)
     for index in (0, 1):
         kept, was = packets(out, index, ignore_editlist="1"), packets(source, index, ignore_editlist="1")
@@ -82,7 +82,7 @@ def test_sound_keeps_its_loudness(tmp_path: Path) -> None:
     for container in ("mp4", "mkv", "ts"):
         source = make(tmp_path, container, late_by(200))
         out = tmp_path / f"fixed.{container}"
-        fix(source, out, measure=measured)
+        repair(source, out, measure=measured)
         before, after = read_sound(source, start=2.5, end=6.0).samples, read_sound(out, start=2.3, end=5.8).samples
         assert 20 * np.log10(np.std(after) / np.std(before)) == pytest.approx(0, abs=0.15)
 
@@ -90,7 +90,7 @@ def test_sound_keeps_its_loudness(tmp_path: Path) -> None:
 def test_lossless_samples_are_the_same_bits(tmp_path: Path) -> None:
     source = make(tmp_path, "mov", late_by(100))
     out = tmp_path / "fixed.mov"
-    fix(source, out, offset_ms=100.0, measure=measured)
+    repair(source, out, offset_ms=100.0, measure=measured)
 
     def bits(path: Path) -> np.ndarray:
         with av.open(str(path)) as container:
@@ -126,7 +126,7 @@ def rich_mkv(folder: Path) -> Path:
 def test_everything_else_is_kept_in_matroska(tmp_path: Path, mode: str) -> None:
     source = rich_mkv(tmp_path)
     out = tmp_path / "fixed.mkv"
-    result = fix(source, out, mode=mode, measure=measured)  # type: ignore[arg-type]
+    result = repair(source, out, mode=mode, measure=measured)  # type: ignore[arg-type]
     assert result.notes == ()
     moved = 0.0
     if mode == "timestamps":  # Matroska has no times before zero: all else is moved later
@@ -161,7 +161,7 @@ def test_everything_else_is_kept_in_mp4(tmp_path: Path) -> None:
     maps = "-map 0:v -map 0:a -map 0:s -c:v copy -c:a aac -c:s mov_text -movflags +faststart"
     ffmpeg("-v", "error", "-i", mkv, *maps.split(), "-metadata", "creation_time=2024-05-06T07:08:09Z", source)
     out = tmp_path / "fixed.mp4"
-    result = fix(source, out, measure=measured)
+    result = repair(source, out, measure=measured)
     assert result.notes == ()
     with av.open(str(source)) as was, av.open(str(out)) as now:
         assert [s.type for s in now.streams] == [s.type for s in was.streams]
@@ -193,7 +193,7 @@ def test_steps(tmp_path: Path) -> None:
     source = make(tmp_path, "mkv", np.concatenate([late_by(300)[:, : 3 * RATE], late_by(-150)[:, 3 * RATE :]], axis=1))
     answers = then_in_sync(timeline((0, 3, 300, 300), (3, 6, -150, -150)))
     out = tmp_path / "fixed.mkv"
-    result = fix(source, out, measure=lambda path, on_time: answers.pop(0))
+    result = repair(source, out, measure=lambda path, on_time: answers.pop(0))
     assert "stretches" in result.words
     assert lateness(out, 0.0, 2.9) == pytest.approx(0, abs=3)
     assert lateness(out, 3.1, 2.6) == pytest.approx(0, abs=3)
@@ -210,7 +210,7 @@ def test_drift(tmp_path: Path) -> None:
         slope = 1e3 * speed / (1 + speed)
         answers = then_in_sync(timeline((0, 6, 100 - 100 * speed, 100 + 6 * slope * (1 + speed))))
         out = tmp_path / "fixed.mp4"
-        result = fix(source, out, measure=lambda path, on_time, answers=answers: answers.pop(0))  # type: ignore[misc]
+        result = repair(source, out, measure=lambda path, on_time, answers=answers: answers.pop(0))  # type: ignore[misc]
         assert result.plan is not None
         assert name in result.words
         for start in (0.5, 2.5, 4.0):
@@ -233,7 +233,7 @@ def test_plays_from_the_start_of_the_clock_in_opus(tmp_path: Path) -> None:
             out.mux(track.encode(heard))
         out.mux(track.encode(None))
     fixed = tmp_path / "fixed.mkv"
-    fix(source, fixed, measure=measured, codec="opus")
+    repair(source, fixed, measure=measured, codec="opus")
     assert probe(fixed).audio[0].codec in ("opus", "libopus")
     assert lateness(fixed) == pytest.approx(0, abs=2)
     assert packets(fixed, 0).times[0] == pytest.approx(packets(source, 0).times[0], abs=0.0075)
@@ -242,17 +242,17 @@ def test_plays_from_the_start_of_the_clock_in_opus(tmp_path: Path) -> None:
 def test_a_codec_without_an_encoder(tmp_path: Path) -> None:
     source = make(tmp_path, "mkv", late_by(200), codec="-c:a dca -strict -2 -b:a 768k")
     out = tmp_path / "fixed.mkv"
-    result = fix(source, out, measure=measured)
+    result = repair(source, out, measure=measured)
     assert "since FFmpeg has no good encoder for dts" in result.words
     assert lateness(out) == pytest.approx(0, abs=2)
     with pytest.raises(InputError, match="cannot be coded as truehd"):
-        fix(source, out, measure=measured, codec="truehd")
+        repair(source, out, measure=measured, codec="truehd")
 
 
 def test_dialogue_level_of_dolby_is_kept(tmp_path: Path) -> None:
     source = make(tmp_path, "ts", late_by(200), codec="-c:a ac3 -b:a 192k -dialnorm -22")
     out = tmp_path / "fixed.ts"
-    fix(source, out, measure=measured)
+    repair(source, out, measure=measured)
     assert ("dialnorm", "-22") in track_format(out, 0).dolby
     assert track_format(out, 0).codec == "ac3"
 
@@ -260,13 +260,13 @@ def test_dialogue_level_of_dolby_is_kept(tmp_path: Path) -> None:
 def test_another_container(tmp_path: Path) -> None:
     source = make(tmp_path, "mp4", late_by(200))
     out = tmp_path / "fixed.mkv"
-    fix(source, out, measure=measured)
+    repair(source, out, measure=measured)
     assert lateness(out) == pytest.approx(0, abs=2)
     with pytest.raises(InputError, match=r"\.mp4 or \.mkv"):
-        fix(source, tmp_path / "fixed.talk", measure=measured)
+        repair(source, tmp_path / "fixed.talk", measure=measured)
     webm = tmp_path / "fixed.webm"
     with pytest.raises(InputError, match="cannot hold"):
-        fix(source, webm, measure=measured)
+        repair(source, webm, measure=measured)
     assert not webm.exists()
     assert leftovers(tmp_path) == []
 
@@ -275,10 +275,10 @@ def test_not_better_is_not_kept(tmp_path: Path) -> None:
     source = make(tmp_path, "mp4", late_by(100))
     out = tmp_path / "fixed.mp4"
     with pytest.raises(NotBetter, match="not better"):
-        fix(source, out, offset_ms=-300.0, measure=measured)
+        repair(source, out, offset_ms=-300.0, measure=measured)
     with pytest.raises(NotBetter, match="no offset could be measured"):
         answers = [constant(100, 0, 6), Timeline("undecided", 0, 6, reasons=("no face",))]
-        fix(source, out, measure=lambda path, on_time: answers.pop(0))
+        repair(source, out, measure=lambda path, on_time: answers.pop(0))
     assert NotBetter.exit_code == 1
     assert not out.exists()
     assert leftovers(tmp_path) == []
@@ -287,18 +287,18 @@ def test_not_better_is_not_kept(tmp_path: Path) -> None:
 def test_nothing_to_repair_and_nothing_to_go_by(tmp_path: Path) -> None:
     source = make(tmp_path, "mp4", late_by(0))
     out = tmp_path / "fixed.mp4"
-    result = fix(source, out, measure=measured)
+    result = repair(source, out, measure=measured)
     assert (result.outcome, result.target) == ("already in sync", None)
     unsure = Timeline("undecided", 0, 6, reasons=("no face was found",))
     with pytest.raises(NoAnswer, match="no face was found"):
-        fix(source, out, measure=lambda path, on_time: unsure)
+        repair(source, out, measure=lambda path, on_time: unsure)
     assert not out.exists()
 
 
 def test_forced_offset_and_dry_run(tmp_path: Path) -> None:
     source = make(tmp_path, "mp4", late_by(250))
     out = tmp_path / "fixed.mp4"
-    planned = fix(source, out, measure=measured, dry_run=True)
+    planned = repair(source, out, measure=measured, dry_run=True)
     assert planned.outcome == "planned"
     assert "250 ms earlier" in planned.words
     assert "aac" in planned.words
@@ -307,7 +307,7 @@ def test_forced_offset_and_dry_run(tmp_path: Path) -> None:
     def never(path: Path, on_time: object) -> Timeline:
         raise AssertionError("not asked for")
 
-    fix(source, out, offset_ms=250.0, verify=False, measure=never)
+    repair(source, out, offset_ms=250.0, verify=False, measure=never)
     assert lateness(out) == pytest.approx(0, abs=2)
 
 
@@ -318,10 +318,10 @@ def test_in_place(tmp_path: Path) -> None:
     source.chmod(0o640)
     for same in (source, link):
         with pytest.raises(InputError, match="--in-place"):
-            fix(source, same, measure=measured)
+            repair(source, same, measure=measured)
     with pytest.raises(InputError, match="-o OUT"):
-        fix(source, measure=measured)
-    result = fix(source, in_place=True, measure=measured)
+        repair(source, measure=measured)
+    result = repair(source, in_place=True, measure=measured)
     assert result.target == source
     assert lateness(source) == pytest.approx(0, abs=2)
     assert source.stat().st_mode & 0o777 == 0o640
@@ -332,21 +332,21 @@ def test_steps_need_samples(tmp_path: Path) -> None:
     source = make(tmp_path, "mp4", late_by(250))
     stepping = timeline((0, 3, 300, 300), (3, 6, -150, -150))
     with pytest.raises(InputError, match="--mode samples"):
-        fix(source, tmp_path / "o.mp4", mode="timestamps", measure=lambda path, on_time: stepping)
+        repair(source, tmp_path / "o.mp4", mode="timestamps", measure=lambda path, on_time: stepping)
 
 
 def test_bad_targets_and_sources(tmp_path: Path) -> None:
     source = make(tmp_path, "mp4", late_by(250))
     with pytest.raises(InputError, match="missing or not writable"):
-        fix(source, tmp_path / "nowhere" / "o.mp4", measure=measured)
+        repair(source, tmp_path / "nowhere" / "o.mp4", measure=measured)
     with pytest.raises(InputError, match="directory"):
-        fix(source, tmp_path, measure=measured)
+        repair(source, tmp_path, measure=measured)
     with pytest.raises(InputError, match="no audio track 3"):
-        fix(source, tmp_path / "o.mp4", audio_track=3, measure=measured)
+        repair(source, tmp_path / "o.mp4", audio_track=3, measure=measured)
     mute = tmp_path / "mute.mp4"
     ffmpeg("-v", "error", "-i", source, "-an", "-c", "copy", mute)
     with pytest.raises(InputError, match="no sound"):
-        fix(mute, tmp_path / "o.mp4", measure=measured)
+        repair(mute, tmp_path / "o.mp4", measure=measured)
 
 
 RUN = """
@@ -354,21 +354,21 @@ import resource, signal, sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from syncnet.errors import SyncNetError
-from syncnet.fix import fix
+from syncnet.repair import repair
 from syncnet.timeline import constant
-import syncnet.fix, time
+import syncnet.repair, time
 if sys.argv[4] == "full":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
 else:
-    write = syncnet.fix.write_copy
+    write = syncnet.repair.write_copy
     def slow(*args, **kwargs):
         told = kwargs["on_time"]
         kwargs["on_time"] = lambda t: (told(t), print("at", t, flush=True), time.sleep(0.2))
         return write(*args, **kwargs)
-    syncnet.fix.write_copy = slow
+    syncnet.repair.write_copy = slow
 try:
-    fix(sys.argv[1], sys.argv[2], measure=lambda p, t: constant(200, 0, 6), on_progress=lambda *a: None)
+    repair(sys.argv[1], sys.argv[2], measure=lambda p, t: constant(200, 0, 6), on_progress=lambda *a: None)
 except SyncNetError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -409,6 +409,6 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
     assert not out.exists()
     assert source.read_bytes() == before
     assert leftovers(tmp_path) == [".fixed.part.mov"]  # hidden, and overwritten by the next attempt
-    result: FixResult = fix(source, out, measure=measured)
+    result: FixResult = repair(source, out, measure=measured)
     assert result.target == out
     assert leftovers(tmp_path) == []

@@ -69,7 +69,7 @@ class FixResult:
         return f"before: {found}. Done: {plan}. After: {now}"
 
 
-def fix(
+def repair(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str] | None = None,
     *,
@@ -247,5 +247,3 @@ def _keep(part: Path, goal: Path, origin: Path) -> None:
 
 def _phase(on_progress: Progress | None, phase: str) -> OnTime | None:
     return None if on_progress is None else lambda done, total: on_progress(phase, done, total)
-
-
