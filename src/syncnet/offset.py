@@ -134,7 +134,7 @@ def assess(clip: ClipOffset, limits: TrustLimits) -> tuple[str, ...]:
     elif clip.interval_ms[1] - clip.interval_ms[0] > limits.interval_ms:
         low, high = clip.interval_ms
         reasons.append(f"the interval is wide: from {_side(low)} to {_side(high)}")
-    agree, needed = _agreement(clip, limits)
+    agree, needed = agreement(clip, limits)
     if agree < needed:
         reasons.append(
             f"the windows disagree: {agree:.0%} lie within {limits.agree_ms:g} ms of the answer, "
@@ -157,8 +157,8 @@ def _side(offset_ms: float) -> str:
     return f"{round(abs(offset_ms))} ms {'late' if offset_ms > 0 else 'early'}"
 
 
-def _agreement(clip: ClipOffset, limits: TrustLimits) -> tuple[float, float]:
-    """Share of windows near the answer, and the share that chance would reach."""
+def agreement(clip: ClipOffset, limits: TrustLimits) -> tuple[float, float]:
+    """Share of windows within `limits.agree_ms` of the answer, 0 to 1, and the share that chance would reach."""
     offsets = clip.windows.offset_ms[np.isfinite(clip.windows.offset_ms)]
     hop_ms = HOP_S * 1000.0
     span_ms = float(clip.offsets_s[-1] - clip.offsets_s[0]) * 1000.0
