@@ -52,8 +52,9 @@ def test_the_package_encoder_gives_what_torch_gives(trained: Trained, tmp_path: 
     pixels = torch.from_numpy(crops).float()
     pixels = (pixels - pixels.mean()) / (pixels.std(correction=0) + 1.0)
     with torch.no_grad():
-        video = trained.model.embed_video(pixels[None])[0].numpy()
-        audio = trained.model.embed_audio(standardise(torch.from_numpy(mfcc.T)[None]).transpose(1, 2))[0].numpy()
+        video = trained.model.video_head(standardise(trained.model.video_trunk(pixels[None])))[0].numpy()
+        columns = standardise(torch.from_numpy(mfcc.T)[None]).transpose(1, 2)
+        audio = trained.model.audio_head(standardise(trained.model.audio_trunk(columns)))[0].numpy()
     assert np.abs(encoder.embed_video(crops) - video).max() < 2e-3
     assert np.abs(encoder.embed_audio(mfcc) - audio).max() < 2e-3
 

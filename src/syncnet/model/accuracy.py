@@ -76,8 +76,11 @@ def share_right(rows: NDArray[np.float32]) -> float:
 
 @torch.no_grad()
 def measure(model: SyncNet, clips: Sequence[Clip], *, device: torch.device, max_frames: int = 300,
-            precision: torch.dtype | None = torch.bfloat16) -> Accuracy:
-    """Accuracy of a model over clips (mean over clips of each clip's share), without augmentation."""
+            precision: torch.dtype | None = torch.bfloat16, wide: bool = False) -> Accuracy:
+    """Accuracy of a model over clips (mean over clips of each clip's share), without augmentation.
+
+    `wide`: by the heads that see 19 frames, where a context K averages rows as before.
+    """
     was_training = model.training
     model.eval()
     shares: dict[int, list[float]] = {k: [] for k in CONTEXTS}
@@ -92,7 +95,7 @@ def measure(model: SyncNet, clips: Sequence[Clip], *, device: torch.device, max_
         mfcc = torch.from_numpy(snippet.mfcc)[None].to(device)
         mask = torch.from_numpy(snippet.mask)[None].to(device)
         with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
-            video, audio = model(crops, mfcc, mask)
+            video, audio = model(crops, mfcc, mask, wide=wide)
         rows = distance_rows(video[0].float().cpu().numpy(), audio[0].float().cpu().numpy(), snippet.mask,
                              round(margin / HOP_S))
         for k in CONTEXTS:

@@ -83,7 +83,8 @@ class VideoTrunkGraph(nn.Module):
             layers = [FoldedConv(block.s_1), FoldedConv(block.s_2),
                       FoldedConv(block.t_1, over_time=True), FoldedConv(block.t_2, over_time=True)]
             self.blocks.append(nn.Sequential(*layers))
-        self.pool, self.shape, self.flat = trunk.pool, nn.Sequential(FoldedConv(trunk.shape_1), FoldedConv(trunk.shape_2)), trunk.flat
+        self.pool, self.flat = trunk.pool, trunk.flat
+        self.shape = nn.Sequential(FoldedConv(trunk.shape_1), FoldedConv(trunk.shape_2))
 
     def forward(self, crops: Tensor) -> Tensor:
         x = crops.transpose(0, 1)
@@ -119,8 +120,9 @@ class Exported:
 
 def export(trained: Trained, folder: Path, *, name: str | None = None, version: str = "1", licence: str = "",
            card: str = "", metrics: Mapping[str, Any] | None = None,
-           calibration: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None) -> Exported:
-    """Write the four graphs and `syncnet-model.json` into `folder`.
+           calibration: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None,
+           wide: bool = False) -> Exported:
+    """Write the four graphs and `syncnet-model.json` into `folder`; `wide`: with the heads that see 19 frames.
 
     `calibration`: pairs of standardised crops (T, 111, 111) and MFCC (13, N); if given, both trunks are written in
     int8 (QDQ, per channel) instead of float32. `licence`, `card`: texts put into every file (the teacher's notice is
@@ -128,6 +130,9 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
     """
     model = trained.model.float().eval().cpu()
     config = model.config
+    if wide and not config.context:
+        raise InputError("this checkpoint has no heads with context: train with network.context set, or leave it out.")
+    video_head, audio_head = model.heads(wide)
     name = name or config.name
     if trained.recipe.get("teacher"):
         licence = f"{licence}\n\n{TEACHER_NOTICE}".strip()
@@ -139,9 +144,9 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
     graphs: dict[str, tuple[nn.Module, nn.Module, Tensor, str, str]] = {
         "video_trunk": (VideoTrunkGraph(model), model.video_trunk, crops, "crops", "features"),
         "audio_trunk": (AudioTrunkGraph(model), model.audio_trunk, mfcc, "mfcc", "features"),
-        "video_head": (model.video_head, model.video_head, torch.randn(19, config.video_features), "features",
+        "video_head": (video_head, video_head, torch.randn(19, config.video_features), "features",
                        "embeddings"),
-        "audio_head": (model.audio_head, model.audio_head, torch.randn(19, config.audio_features), "features",
+        "audio_head": (audio_head, audio_head, torch.randn(19, config.audio_features), "features",
                        "embeddings"),
     }
     parity = {}
@@ -163,7 +168,7 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
         entry = {
             "name": name, "version": version,
             "hash": hashlib.sha256("".join(sums[p] for p in PARTS).encode()).hexdigest()[:16],
-            "config": config.to_dict(), "precision": "float32" if calibration is None else "int8",
+            "config": config.to_dict(), "wide": wide, "precision": "float32" if calibration is None else "int8",
             "sha256": {f"{part}.onnx": value for part, value in sums.items()},
             "trained": {"step": trained.step, **trained.recipe},
             "metrics": {**trained.metrics, **(metrics or {})}, "parity": parity, "licence": licence, "card": card,

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from syncnet.model.heads import ContextHead, Head
+
 NORM_EPS = 1e-3
 FROZEN_PIECE = 16  # frames
 STANDARD_EPS = 1e-2  # least deviation of a feature over a clip: a dead feature stays 0, with a finite gradient
@@ -40,6 +42,7 @@ class SyncNetConfig:
     hidden: int = 512
     embedding: int = 256
     radius: float = 10.0
+    context: int = 0  # width of the second pair of heads, which see 19 frames; 0: there is none
 
     def __post_init__(self) -> None:
         view = 1 + sum(t - 1 for pair in self.video_taps for t in pair)
@@ -249,48 +252,43 @@ class AudioTrunk(nn.Module):
         return features.squeeze(2).transpose(1, 2)
 
 
-class Head(nn.Module):
-    """(..., F) features standardised over the clip -> (..., 256) on a sphere of radius 10."""
-
-    def __init__(self, features: int, config: SyncNetConfig) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(features, config.hidden)
-        self.norm = nn.LayerNorm(config.hidden)
-        self.out = nn.Linear(config.hidden, config.embedding)
-        self.radius = config.radius
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`mask` (..., N): rows that count. The mean over the clip is taken off: the sphere is used all round."""
-        x = self.out(F.relu(self.norm(self.hidden(x)))).float()
-        if mask is None:
-            x = x - x.mean(-2, keepdim=True)
-        else:
-            weight = mask.to(x.dtype).unsqueeze(-1)
-            x = x - (x * weight).sum(-2, keepdim=True) / weight.sum(-2, keepdim=True).clamp(min=1.0)
-        return self.radius * F.normalize(x, dim=-1)
-
-
 class SyncNet(nn.Module):
-    """Both streams. `forward` embeds a batch of clips; the four parts are also used (and exported) one by one."""
+    """Both streams. `forward` embeds a batch of clips; the parts are also used (and exported) one by one.
+
+    With `config.context` there is a second pair of heads on the same trunks, whose embeddings see 19 frames.
+    """
 
     def __init__(self, config: SyncNetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or SyncNetConfig()
+        shape = (config.embedding, config.radius)
         self.video_trunk = VideoTrunk(config)
-        self.video_head = Head(config.video_features, config)
+        self.video_head = Head(config.video_features, config.hidden, *shape)
         self.audio_trunk = AudioTrunk(config)
-        self.audio_head = Head(config.audio_features, config)
+        self.audio_head = Head(config.audio_features, config.hidden, *shape)
+        if config.context:
+            self.video_context = ContextHead(config.video_features, config.context, *shape, step=1)
+            self.audio_context = ContextHead(config.audio_features, config.context, *shape, step=4)
 
-    def embed_video(self, crops: Tensor) -> Tensor:
-        """(B, T, S, S) crops, standardised per clip -> (B, T - 4, 256)."""
-        return self.video_head(standardise(self.video_trunk(crops)))  # type: ignore[no-any-return]
+    def features(self, crops: Tensor, mfcc: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, T, S, S) crops and (B, 13, N) MFCC, both standardised per clip, `mask` (B, N - 19) of real windows of
+        sound -> standardised trunk features (B, T - 4, F), (B, N - 19, F')."""
+        return standardise(self.video_trunk(crops)), standardise(self.audio_trunk(mfcc), mask)
 
-    def embed_audio(self, mfcc: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, 13, N) MFCC, standardised per clip, `mask` (B, N - 19) of real windows -> (B, N - 19, 256)."""
-        return self.audio_head(standardise(self.audio_trunk(mfcc), mask), mask)  # type: ignore[no-any-return]
+    def heads(self, wide: bool = False) -> tuple[nn.Module, nn.Module]:
+        """The heads of picture and sound that see a window alone, or (`wide`) 19 frames; ValueError if it has none."""
+        if not wide:
+            return self.video_head, self.audio_head
+        if not self.config.context:
+            raise ValueError("this network has no heads with context")
+        return self.video_context, self.audio_context
 
-    def forward(self, crops: Tensor, mfcc: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.embed_video(crops), self.embed_audio(mfcc, mask)
+    def forward(self, crops: Tensor, mfcc: Tensor, mask: Tensor | None = None, *, wide: bool = False
+                ) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, T - 4, 256) and (B, N - 19, 256) of what `features` takes."""
+        video, audio = self.features(crops, mfcc, mask)
+        video_head, audio_head = self.heads(wide)
+        return video_head(video), audio_head(audio, mask)
 
     def freeze_norms(self, frozen: bool = True) -> None:
         """Use (and fold) the running statistics of the picture blocks' norms while training."""

@@ -37,12 +37,21 @@ class Learner(nn.Module):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.model = SyncNet(config.network)
-        self.loss = SyncLoss(config.loss)
+        self.losses = nn.ModuleList(SyncLoss(config.loss) for _ in range(2 if config.network.context else 1))
 
     def forward(self, batch: Batch) -> Tensor:
-        video, audio = self.model(standardised_crops(batch.crops), batch.mfcc, batch.mask)
-        loss: Tensor = self.loss(video, audio, batch.mask, batch.audio_times)
-        return loss
+        """Mean over the pairs of heads (each with its own temperature) of the loss of a batch."""
+        video, audio = self.model.features(standardised_crops(batch.crops), batch.mfcc, batch.mask)
+        total = torch.zeros((), device=video.device)
+        for wide, loss in enumerate(self.losses):
+            video_head, audio_head = self.model.heads(bool(wide))
+            total = total + loss(video_head(video), audio_head(audio, batch.mask), batch.mask, batch.audio_times)
+        return total / len(self.losses)
+
+    @property
+    def temperature(self) -> float:
+        first: SyncLoss = self.losses[0]  # type: ignore[assignment]
+        return first.temperature
 
 
 @dataclass
@@ -108,7 +117,7 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
     if resumed is not None:
         _check_same_course(resumed["recipe"], recipe, last)
         model.load_state_dict(resumed["model"])
-        learner.loss.load_state_dict(resumed["loss"])
+        learner.losses.load_state_dict(resumed["loss"])
         optimiser.load_state_dict(resumed["optimiser"])
         average.state = {k: v.to(device) for k, v in resumed["average"].items()}
         now = Standing(**{name: resumed[name] for name in Standing.__dataclass_fields__})
@@ -120,7 +129,7 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
     def save(path: Path) -> None:
         checkpoint.save(path, {
             "network": config.network.to_dict(), "recipe": recipe, "model": model.state_dict(),
-            "average": average.state, "loss": learner.loss.state_dict(), "optimiser": optimiser.state_dict(),
+            "average": average.state, "loss": learner.losses.state_dict(), "optimiser": optimiser.state_dict(),
             "rng": torch.get_rng_state(), **asdict(now)})
 
     log = Log(out, now.step, tensorboard=config.tensorboard, active=rank == 0)
@@ -179,7 +188,7 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
             mean = float(torch.stack(losses).mean())
             speed = frames / (time.monotonic() - tick)
             log.write(now.step, {"loss": mean, "lr": config.lr * factor, "grad_norm": float(norm),
-                                 "tau": learner.loss.temperature, "frames_per_s": speed, "progress": progress,
+                                 "tau": learner.temperature, "frames_per_s": speed, "progress": progress,
                                  "spent_s": round(now.spent_s, 1)})
             if rank == 0 and (now.step % 100 == 0 or now.step <= 3):
                 say(f"step {now.step} ({100 * progress:.1f} %): loss {mean:.3f}, {speed:.0f} frames/s")
@@ -199,18 +208,23 @@ def evenly_by_speaker(clips: list[Clip], count: int) -> list[Clip]:
     return order[:count]
 
 
-def _look(average: WeightAverage, config: TrainConfig, clips: list[Clip], device: torch.device) -> Accuracy:
+def _look(average: WeightAverage, config: TrainConfig, clips: list[Clip], device: torch.device) -> list[Accuracy]:
+    """Accuracy of each pair of heads."""
     model = SyncNet(config.network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.load_state_dict(average.state)
-    return measure(model, clips, device=device, precision=torch.bfloat16 if config.bf16 else None)
+    return [measure(model, clips, device=device, precision=torch.bfloat16 if config.bf16 else None, wide=wide)
+            for wide in ([False, True] if config.network.context else [False])]
 
 
-def _judge(now: Standing, result: Accuracy, log: Log, say: Callable[[str], None]) -> bool:
-    """Write an evaluation down; whether it is the best so far (by the mean over contexts)."""
-    now.metrics = {**{f"K{k}": v for k, v in result.windows.items()}, "whole": result.whole}
-    say(f"step {now.step}: held out {result}")
-    log.write(now.step, {"held_out": now.metrics, "clips": result.clips, "spent_s": round(now.spent_s, 1)})
-    score = sum(result.windows.values()) / len(result.windows)
+def _judge(now: Standing, results: list[Accuracy], log: Log, say: Callable[[str], None]) -> bool:
+    """Write an evaluation down; whether it is the best so far (by the mean over contexts and heads)."""
+    now.metrics = {}
+    for result, suffix in zip(results, ("", " wide"), strict=False):
+        now.metrics |= {**{f"K{k}{suffix}": v for k, v in result.windows.items()}, f"whole{suffix}": result.whole}
+        say(f"step {now.step}: held out{suffix} {result}")
+    log.write(now.step, {"held_out": now.metrics, "clips": results[0].clips, "spent_s": round(now.spent_s, 1)})
+    scores = [share for result in results for share in result.windows.values()]
+    score = sum(scores) / len(scores)
     better = score > now.best
     now.best, now.stale = (score, 0) if better else (now.best, now.stale + 1)
     return better
