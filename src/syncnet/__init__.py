@@ -11,19 +11,24 @@ if TYPE_CHECKING:
     from syncnet.analysis import SyncResult, TrackResult
     from syncnet.analysis import analyse as detect
     from syncnet.embeddings import Embeddings, embed
+    from syncnet.mend import fix
+    from syncnet.repair import FixResult, NotBetter
     from syncnet.speaker_analysis import SpeakersResult, speakers
 
 __version__ = "0.1.0"
 __all__ = [
     "Embeddings",
+    "FixResult",
     "InputError",
     "NoAnswer",
+    "NotBetter",
     "SpeakersResult",
     "SyncNetError",
     "SyncResult",
     "TrackResult",
     "detect",
     "embed",
+    "fix",
     "speakers",
 ]
 
@@ -33,6 +38,9 @@ _HOME = {
     "TrackResult": ("syncnet.analysis", "TrackResult"),
     "embed": ("syncnet.embeddings", "embed"),
     "Embeddings": ("syncnet.embeddings", "Embeddings"),
+    "fix": ("syncnet.mend", "fix"),
+    "FixResult": ("syncnet.repair", "FixResult"),
+    "NotBetter": ("syncnet.repair", "NotBetter"),
     "speakers": ("syncnet.speaker_analysis", "speakers"),
     "SpeakersResult": ("syncnet.speaker_analysis", "SpeakersResult"),
 }

@@ -9,6 +9,7 @@ import typer
 from syncnet import __version__
 from syncnet.commands.detect import detect
 from syncnet.commands.export import export
+from syncnet.commands.fix import fix
 from syncnet.commands.prepare import prepare
 from syncnet.commands.score import score
 from syncnet.commands.speakers import speakers
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 # One line for each command, in the order of the help text. Their modules import nothing heavy until they run.
 app.command()(detect)
+app.command()(fix)
 app.command()(tracks)
 app.command()(speakers)
 app.command()(score)

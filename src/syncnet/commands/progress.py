@@ -20,3 +20,27 @@ def file_progress(name: str, *, quiet: bool = False) -> Iterator[Callable[[float
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def phase_progress(name: str, *, quiet: bool = False) -> Iterator[Callable[[str, float, float | None], None] | None]:
+    """Show the phases of long work one after the other, each with its own bar and estimate of the time left."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(phase: str, done: float, total: float | None) -> None:
+            if phase not in tasks:
+                for before in tasks.values():
+                    bar.remove_task(before)
+                tasks.clear()
+                tasks[phase] = bar.add_task(f"{name}: {phase}", total=None)
+            bar.update(tasks[phase], completed=done, total=total)
+
+        yield show
