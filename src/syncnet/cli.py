@@ -10,13 +10,15 @@ from syncnet import __version__
 from syncnet.commands.detect import detect
 from syncnet.commands.export import export
 from syncnet.commands.fix import fix
+from syncnet.commands.lipread import app as lipread
 from syncnet.commands.prepare import prepare
+from syncnet.commands.refine import refine
 from syncnet.commands.score import score
 from syncnet.commands.speakers import speakers
 from syncnet.commands.tracks import tracks
 from syncnet.commands.train import train
 from syncnet.commands.weights import app as weights
-from syncnet.errors import SyncNetError
+from syncnet.errors import InputError, SyncNetError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -35,8 +37,10 @@ app.command()(tracks)
 app.command()(speakers)
 app.command()(score)
 app.add_typer(weights, name="weights")
+app.add_typer(lipread, name="lipread")
 app.command()(prepare)
 app.command()(train)
+app.command()(refine)
 app.command()(export)
 
 
@@ -68,5 +72,16 @@ def main() -> None:
             sys.exit(INTERRUPTED)
         raise
     except BrokenPipeError:  # whoever read our output has stopped: so do we, quietly
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         sys.exit(1)
+    except OSError as error:  # a full disk under the output, a device that was unplugged
+        _let_go_of_output()
+        place = f"{error.filename}: " if error.filename else ""
+        typer.secho(f"syncnet: {place}{error.strerror or error}", fg="red", err=True)
+        sys.exit(InputError.exit_code)
+
+
+def _let_go_of_output() -> None:
+    """Send what is still to be printed nowhere, so that the interpreter does not fail over it once more at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

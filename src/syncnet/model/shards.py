@@ -1,7 +1,9 @@
 """Training shards on disk: mouth crops and sound as raw bytes beside one manifest, read through memory maps.
 
 A shard folder holds `manifest.jsonl` (one clip per line), `NNNNN.frames` (uint8 crops, one after the other) and
-`NNNNN.sound` (int16 mono 16 kHz). Nothing is loaded until it is asked for, so a corpus may be larger than memory.
+`NNNNN.sound` (int16 mono 16 kHz). Nothing is loaded until it is asked for, so a corpus may be
+larger than memory. A line may name another `folder` for its bytes, relative to the manifest's: what `syncnet refine`
+cleaned points at the shards it was made from.
 """
 
 import json
@@ -84,9 +86,9 @@ def _clip(folder: Path, row: dict[str, Any]) -> Clip:
     if missing:
         raise ValueError(f"the manifest lacks {', '.join(missing)}")
     return Clip(
-        folder=folder, key=str(row["key"]), shard=str(row["shard"]), speaker=str(row["speaker"]),
-        corpus=str(row.get("corpus", "")), kind=str(row.get("kind", "real")), source=str(row.get("source", "")),
-        track=int(row.get("track", 0)), frames=int(row["frames"]), crops_at=int(row["crops_at"]),
+        folder=folder / str(row.get("folder", ".")), key=str(row["key"]), shard=str(row["shard"]),
+        speaker=str(row["speaker"]), corpus=str(row.get("corpus", "")), kind=str(row.get("kind", "real")),
+        source=str(row.get("source", "")), track=int(row.get("track", 0)), frames=int(row["frames"]), crops_at=int(row["crops_at"]),
         crop_size=int(row["crop_size"]), sound_at=int(row["sound_at"]), sound_samples=int(row["sound_samples"]),
         sound_lead_s=float(row["sound_lead_s"]), offset_ms=float(row.get("offset_ms") or 0.0),
         start_s=float(row.get("start_s") or 0.0), weight=float(row.get("weight", 1.0)),
