@@ -88,10 +88,11 @@ def _clip(folder: Path, row: dict[str, Any]) -> Clip:
     return Clip(
         folder=folder / str(row.get("folder", ".")), key=str(row["key"]), shard=str(row["shard"]),
         speaker=str(row["speaker"]), corpus=str(row.get("corpus", "")), kind=str(row.get("kind", "real")),
-        source=str(row.get("source", "")), track=int(row.get("track", 0)), frames=int(row["frames"]), crops_at=int(row["crops_at"]),
-        crop_size=int(row["crop_size"]), sound_at=int(row["sound_at"]), sound_samples=int(row["sound_samples"]),
-        sound_lead_s=float(row["sound_lead_s"]), offset_ms=float(row.get("offset_ms") or 0.0),
-        start_s=float(row.get("start_s") or 0.0), weight=float(row.get("weight", 1.0)),
+        source=str(row.get("source", "")), track=int(row.get("track", 0)), frames=int(row["frames"]),
+        crops_at=int(row["crops_at"]), crop_size=int(row["crop_size"]), sound_at=int(row["sound_at"]),
+        sound_samples=int(row["sound_samples"]), sound_lead_s=float(row["sound_lead_s"]),
+        offset_ms=float(row.get("offset_ms") or 0.0), start_s=float(row.get("start_s") or 0.0),
+        weight=float(row.get("weight", 1.0)),
     )
 
 
