@@ -59,7 +59,7 @@ def html_report(
         parts.append(section("Face tracks", rows, long=True))
         parts.append(_windows(result))
     parts.append(_footer(result))
-    return page(f"{name}: {words}", "".join(parts))
+    return page(f"{name}: {words}", "".join(parts)).encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 def _sentence(words: str) -> str:

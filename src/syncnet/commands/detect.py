@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncnet.commands.output import check_writable, write_text
+from syncnet.commands.verdict_options import CHECK_HELP, NORM_HELP, TOLERANCE_HELP, limits_from, worse
 from syncnet.errors import InputError, SyncNetError
 
 if TYPE_CHECKING:
@@ -24,49 +25,76 @@ def detect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file and line.")] = False,
     csv_out: Annotated[Path | None, typer.Option("--csv", help="Write a table of single windows.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw distances and offsets over time (one file only).")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report that stands alone (one file only).")] = None,
+    norm: Annotated[str | None, typer.Option(help=NORM_HELP)] = None,
+    tolerance: Annotated[str | None, typer.Option(help=TOLERANCE_HELP)] = None,
+    check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
     """Measure the offset between sound and lips, in words and milliseconds.
 
-    Negative: audio is early (leads the picture). Positive: audio is late (lags). Exit code 0: measured; 2: a file could
-    not be read or the command is wrong; 3: a file holds no answer (no face, no speech, too short).
+    Negative: audio is early (leads the picture). Positive: audio is late (lags). Exit code 0: measured; 1: --check
+    was given and a file is outside the limits; 2: a file could not be read or the command is wrong; 3: a file holds no
+    answer (no face, no speech, too short) or, with --check, none that could be judged.
 
-    Example: syncnet detect talk.mp4 --plot talk.png
+    Example: syncnet detect talk.mp4 --norm ebu-r37 --check --html talk.html
     """
     if not 0.1 <= range_s <= 10.0:
         raise InputError(f"--range must be between 0.1 and 10 seconds, not {range_s:g}.")
-    if plot is not None and len(files) > 1:
-        raise InputError("--plot draws one file: give a single recording.")
+    if (plot is not None or html is not None) and len(files) > 1:
+        raise InputError("--plot and --html show one file: give a single recording.")
+    limits = limits_from(norm, tolerance, check=check)
+    check_writable(html)
     for out in (csv_out, plot):
         check_writable(out)
 
     from syncnet.analysis import analyse, only_track
     from syncnet.commands.progress import file_progress
+    from syncnet.html_report import html_report
+    from syncnet.over_time import timeline_of
     from syncnet.plot import save_plot
+    from syncnet.repair_report import timeline_dict, timeline_lines, verdict_dict
     from syncnet.report import lines_in_words, result_dict, windows_csv
+    from syncnet.strips import Strips
+    from syncnet.verdict import judge_timeline
 
     worst = 0
+    strips = Strips()
     results: list[SyncResult] = []
     for path in files:
         try:
             with file_progress(path.name, quiet=quiet) as on_progress:
                 result = analyse(
-                    path, range_s=range_s, audio_track=audio_track, model=model, on_progress=on_progress
+                    path,
+                    range_s=range_s,
+                    audio_track=audio_track,
+                    model=model,
+                    on_progress=on_progress,
+                    on_track=strips.watch if html is not None else None,
                 )
             if track is not None:
                 result = only_track(result, track)
         except SyncNetError as error:
-            worst = max(worst, error.exit_code)
+            worst = worse(worst, error.exit_code)
             _report_failure(path, error, as_json)
             continue
         results.append(result)
         if result.offset is None:
-            worst = max(worst, 3) if worst != 2 else 2
+            worst = worse(worst, 3)
+        found = timeline_of(result)
+        verdict = judge_timeline(limits, found) if limits else None
+        if verdict and check:
+            worst = worse(worst, verdict.exit_code)
         if as_json:
-            typer.echo(json.dumps(result_dict(result)))
+            told = result_dict(result) | {"timeline": timeline_dict(found)}
+            typer.echo(json.dumps(told | ({"verdict": verdict_dict(verdict)} if verdict else {})))
         else:
-            for line in lines_in_words(result):
+            more = [*timeline_lines(found), *([verdict.words] if verdict else [])]
+            for line in [*lines_in_words(result), *(f"  {line}" for line in more)]:
                 typer.echo(line)
+        if html is not None:
+            shown = [s for s in strips.chosen() if track in (None, s.track)]
+            write_text(html, html_report(result, found, verdict, shown, audio_track=audio_track))
     if csv_out is not None:
         write_text(csv_out, windows_csv(results))
     if plot is not None and results:
