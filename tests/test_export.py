@@ -59,6 +59,18 @@ def test_the_package_encoder_gives_what_torch_gives(trained: Trained, tmp_path: 
     assert np.abs(encoder.embed_audio(mfcc) - audio).max() < 2e-3
 
 
+def test_half_weights_are_half_as_large_and_move_little(trained: Trained, tmp_path: Path) -> None:
+    export(trained, tmp_path / "full")
+    export(trained, tmp_path / "half", half=True)
+    sizes = {kind: (tmp_path / kind / "video_head.onnx").stat().st_size for kind in ("full", "half")}
+    assert sizes["half"] < 0.75 * sizes["full"]
+    moved = json.loads((tmp_path / "half" / "syncnet-model.json").read_text())["moved_by_half_weights"]
+    assert set(moved) == set(PARTS) and 0 < max(moved.values()) < 0.05
+    crops = np.random.default_rng(0).integers(0, 256, (30, 111, 111), dtype=np.uint8)
+    full, half = (Encoder(tmp_path / kind, threads=1).embed_video(crops) for kind in ("full", "half"))
+    assert 0 < np.abs(full - half).max() < 0.1
+
+
 def test_int8_trunks_run_and_stay_near(trained: Trained, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     clips = [(rng.standard_normal((9, 111, 111)).astype(np.float32), rng.standard_normal((13, 36)).astype(np.float32))

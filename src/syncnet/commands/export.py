@@ -20,6 +20,7 @@ def export(
         list[Path] | None, typer.Option(help="Shard folder to measure scales on: writes the trunks in int8.")
     ] = None,
     int8_clips: Annotated[int, typer.Option(help="Clips used for the scales.")] = 40,
+    half: Annotated[bool, typer.Option(help="Store weights as 16-bit floats: half the size, same speed.")] = False,
     wide: Annotated[bool, typer.Option(help="With the heads that see 19 frames instead of 5.")] = False,
 ) -> None:
     """Turn a checkpoint into ONNX files that `syncnet` runs without PyTorch, checked against torch within 1e-4.
@@ -44,6 +45,6 @@ def export(
     trained = load_model(checkpoint)
     inputs = calibration_inputs(read_manifests(int8), trained.model.config, int8_clips) if int8 else None
     done = run(trained, out, name=name, version=version, licence=texts["licence"], card=texts["card"],
-               metrics=json.loads(texts["metrics"]) if texts["metrics"] else None, calibration=inputs, wide=wide)
+               metrics=json.loads(texts["metrics"]) if texts["metrics"] else None, calibration=inputs, wide=wide, half=half)
     worst = max(done.parity.values())
     typer.echo(f"{done.folder}: four ONNX files, at most {worst:.1e} from torch" + (", trunks in int8" if int8 else ""))

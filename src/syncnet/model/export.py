@@ -11,7 +11,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from syncnet.errors import InputError
 from syncnet.model.checkpoint import Trained
 from syncnet.model.network import ConvNorm, SyncNet, VideoBlock
+from syncnet.model.onnx_file import add_texts, halve, quantise
 
 PARITY = 1e-4  # largest absolute difference to torch, in units of the output (features of about 1, radius 10)
 PARTS = ("video_trunk", "video_head", "audio_trunk", "audio_head")
@@ -121,8 +122,10 @@ class Exported:
 def export(trained: Trained, folder: Path, *, name: str | None = None, version: str = "1", licence: str = "",
            card: str = "", metrics: Mapping[str, Any] | None = None,
            calibration: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None,
-           wide: bool = False) -> Exported:
+           wide: bool = False, half: bool = False) -> Exported:
     """Write the four graphs and `syncnet-model.json` into `folder`; `wide`: with the heads that see 19 frames.
+
+    `half`: weights lie on disk as 16-bit floats and are computed with as 32-bit ones; what that moves is in the entry.
 
     `calibration`: pairs of standardised crops (T, 111, 111) and MFCC (13, N); if given, both trunks are written in
     int8 (QDQ, per channel) instead of float32. `licence`, `card`: texts put into every file (the teacher's notice is
@@ -149,7 +152,7 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
         "audio_head": (audio_head, audio_head, torch.randn(19, config.audio_features), "features",
                        "embeddings"),
     }
-    parity = {}
+    parity, moved = {}, {}
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
         for part, (graph, reference, example, source, result) in graphs.items():
             path = Path(scratch) / f"{part}.onnx"
@@ -160,18 +163,23 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
                 raise InputError(f"{part}: the ONNX graph differs from torch by {parity[part]:.2g} (limit {PARITY:g}).")
             if calibration is not None and part.endswith("trunk"):
                 inputs = [c[0] if part == "video_trunk" else c[1] for c in calibration]
-                _quantise(path, source, inputs)
+                quantise(path, source, inputs)
+            if half:
+                halve(path)
+                moved[part] = _difference(path, reference, example, axis)
             texts = {"config": json.dumps(config.to_dict()), "licence": licence, "card": card, "part": part,
                      "name": name, "version": version}
-            _add_texts(path, texts)
+            add_texts(path, texts)
         sums = {part: hashlib.sha256((Path(scratch) / f"{part}.onnx").read_bytes()).hexdigest() for part in PARTS}
         entry = {
             "name": name, "version": version,
             "hash": hashlib.sha256("".join(sums[p] for p in PARTS).encode()).hexdigest()[:16],
             "config": config.to_dict(), "wide": wide, "precision": "float32" if calibration is None else "int8",
+            "weights": "float16" if half else "float32",
             "sha256": {f"{part}.onnx": value for part, value in sums.items()},
             "trained": {"step": trained.step, **trained.recipe},
-            "metrics": {**trained.metrics, **(metrics or {})}, "parity": parity, "licence": licence, "card": card,
+            "metrics": {**trained.metrics, **(metrics or {})}, "parity": parity,
+            "moved_by_half_weights": moved, "licence": licence, "card": card,
         }
         registry = Path(scratch) / REGISTRY
         registry.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
@@ -217,37 +225,3 @@ def _difference(path: Path, reference: nn.Module, example: Tensor, axis: int) ->
             raise InputError(f"{path.stem}: the ONNX graph gives {got.shape}, torch {wanted.shape}.")
         worst = max(worst, float(np.abs(got - wanted).max()))
     return worst
-
-
-def _add_texts(path: Path, texts: Mapping[str, str]) -> None:
-    import onnx
-
-    model = onnx.load(str(path))
-    del model.metadata_props[:]
-    for key, value in texts.items():
-        model.metadata_props.add(key=key, value=value)
-    model.producer_name = "syncnet"
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
-
-
-def _quantise(path: Path, source: str, inputs: Sequence[NDArray[np.float32]]) -> None:
-    """Static int8 with scales measured on `inputs`, weights per channel; replaces the file."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.left: Iterator[NDArray[np.float32]] = iter(inputs)
-
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            value = next(self.left, None)
-            return None if value is None else {source: np.ascontiguousarray(value[None], np.float32)}
-
-    ready, done = path.with_suffix(".ready.onnx"), path.with_suffix(".int8.onnx")
-    quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
-    quantize_static(str(ready), str(done), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-                    op_types_to_quantize=["Conv", "MaxPool", "Concat"])
-    os.replace(done, path)
-    ready.unlink()
