@@ -12,8 +12,8 @@ SHARED = Path(os.environ.get("SYNCNET_SHARED", Path(__file__).parents[2] / "shar
 
 
 @dataclass(frozen=True)
-class DevClip:
-    """One clip of the dev split: measured on, never learned from."""
+class Clip:
+    """One clip: of the split `train`, to learn from and to set limits on, or of `dev`, to measure on and only that."""
 
     path: Path
     name: str
@@ -24,15 +24,15 @@ class DevClip:
     fps: float
 
 
-def dev_clips(most: int | None = None) -> list[DevClip]:
-    """The clips of the dev split in the order of the manifest, or an even choice of `most` of them."""
+def clips(split: str) -> list[Clip]:
+    """The clips of a split in the order of the manifest; stops the benchmark where the corpus is missing."""
     listed = SHARED / "data" / "manifest.csv"
     if not listed.is_file():
         raise SystemExit(f"no corpus: {listed} is missing (set SYNCNET_SHARED to the folder that holds data/).")
     with listed.open(newline="") as file:
-        rows = [r for r in csv.DictReader(file) if r["split"] == "dev"]
-    clips = [
-        DevClip(
+        rows = [r for r in csv.DictReader(file) if r["split"] == split]
+    return [
+        Clip(
             SHARED / "data" / r["file"],
             r["file"].removeprefix("clips/").rsplit(".", 1)[0],
             r["speaker"],
@@ -43,9 +43,13 @@ def dev_clips(most: int | None = None) -> list[DevClip]:
         )
         for r in rows
     ]
-    if most is None or most >= len(clips):
-        return clips
-    return [clips[round(k * (len(clips) - 1) / max(1, most - 1))] for k in range(most)]
+
+
+def even(found: list[Clip], most: int) -> list[Clip]:
+    """An even choice of `most` clips, in their order."""
+    if most >= len(found):
+        return found
+    return [found[round(k * (len(found) - 1) / max(1, most - 1))] for k in range(most)]
 
 
 def ffmpeg(*arguments: str | Path) -> None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from corpus import dev_clips, ffmpeg
+from corpus import clips, ffmpeg
 
 REPEATS = 3
 
@@ -44,7 +44,7 @@ def run(code: str, path: Path) -> list[str]:
 
 def long_clip(out: Path, minutes: float, source: Path | None) -> None:
     """A 1280x720 25 fps H.264 + AAC recording of one talking face, a clip of the corpus over and over."""
-    clip = source or max(dev_clips(), key=lambda c: c.seconds).path
+    clip = source or max(clips("train"), key=lambda c: c.seconds).path
     fit = "scale=-2:720,pad=1280:720:(ow-iw)/2:0,fps=25"
     once = out.with_name("once.mp4")
     ffmpeg("-i", clip, "-vf", fit, "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac", once)

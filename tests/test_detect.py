@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 
+import face_speech
+from clips import SEED
 from made_shards import wear_norms
 from syncnet.cli import main
 from syncnet.model.checkpoint import Trained
 from syncnet.model.export import export
 from syncnet.model.network import SyncNet, SyncNetConfig
+from talking_face import Scene, perform, write_movie
 
 Clips = Callable[[str], Path]
+PROGRAM = (sys.executable, "-m", "syncnet")
+needs_voice = pytest.mark.skipif(not face_speech.available(), reason="needs espeak-ng")
 SMALL = SyncNetConfig(
     name="small", video_widths=((4, 4), (4, 8), (8, 8)), shape_width=4, shape_features=8, audio_widths=(4, 4, 8, 8),
     audio_features=8, hidden=16,
@@ -32,8 +39,8 @@ class Outcome:
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny network that has learned nothing: enough for everything but the truth of the answer."""
+def untaught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network that has learned nothing."""
     torch.manual_seed(5)
     folder = tmp_path_factory.mktemp("model")
     export(Trained(wear_norms(SyncNet(SMALL)), 0, {}, {"seed": 5, "loss": {"kind": "softmax"}}), folder)
@@ -41,16 +48,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
-    """Run the command line in this process."""
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run the command line in this process, with the model that ships."""
 
     def call(*arguments: str | Path, command: str = "detect") -> Outcome:
-        words = ["syncnet", command, *map(str, arguments)]
-        if command == "detect" and "--model" not in words:
-            words += ["--model", str(model)]
-        monkeypatch.setattr(sys, "argv", words)
+        monkeypatch.setattr(sys, "argv", ["syncnet", command, *map(str, arguments)])
         code = 0
         try:
             main()
@@ -89,37 +91,81 @@ def test_csv_and_plot_are_written(run: Run, clip: Clips, tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["plot.png", "windows.csv"]
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "says"),
-    [
-        ("text_named_mp4", 2, "not a video or audio file"),
-        ("empty", 2, "empty"),
-        ("truncated_mp4", 2, "moov"),
-        ("no_video", 2, "no picture"),
-        ("no_audio", 2, "no sound"),
-        ("silent", 3, "silent"),
-        ("no_face", 3, "no face"),
-        ("three_frames", 3, "too short"),
-        ("one_pixel", 3, "no face"),
-        ("odd_size", 3, "no face"),
-    ],
-)
+BAD = [
+    ("text_named_mp4", 2, "not a video or audio file"),
+    ("empty", 2, "the file is empty"),
+    ("truncated_mp4", 2, "index (moov) is missing"),
+    ("no_video", 2, "no picture in this file"),
+    ("no_audio", 2, "no sound in this file"),
+    ("silent", 3, "the sound is silent"),
+    ("no_face", 3, "no face was found"),
+    ("cartoon", 3, "no face was found"),
+    ("no_speech", 3, "no speech is heard"),
+    ("still", 3, "the mouth does not move"),
+    ("one_fps", 3, "too few pictures: 1 pictures a second"),
+    ("three_frames", 3, "too short: 0.12 s"),
+    ("one_pixel", 3, "no face was found"),
+    ("odd_size", 3, "no face was found"),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "says"), BAD)
 def test_bad_input_has_its_own_words_and_exit_code(run: Run, clip: Clips, name: str, code: int, says: str) -> None:
     done = run(clip(name))
     assert done.code == code
     assert says in done.out + done.err
+    assert len((done.out + done.err).splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["no_speech", "still", "cartoon", "one_fps"])
-def test_what_cannot_be_measured_is_never_trusted(run: Run, clip: Clips, name: str) -> None:
-    done = run(clip(name), "--json")
+@pytest.mark.parametrize("name", ["silent", "no_face", "no_speech", "still", "three_frames"])
+def test_no_answer_is_null_with_a_reason(run: Run, clip: Clips, name: str) -> None:
+    answer = json.loads(run(clip(name), "--json").out)
+    assert answer["offset_ms"] is None and answer["interval_ms"] is None and not answer["trusted"]
+    assert len(answer["reasons"]) == 1 and answer["confidence"] == 0 and answer["words"].startswith("no answer: ")
+    assert all(t["offset_ms"] is None and t["reasons"] for t in answer["tracks"])
+
+
+@needs_voice
+def test_a_still_mouth_has_no_answer_however_much_is_said(run: Run, tmp_path: Path) -> None:
+    """A listener on screen, a speaker off it."""
+    seen = perform(Scene(seconds=4, seed=SEED, sound="silence"))
+    heard = perform(Scene(seconds=4, seed=SEED, language="en-us"))
+    path = tmp_path / "listener.mp4"
+    write_movie(path, seen.frames, seen.clip.fps, heard.samples)
+    done = run(path)
+    assert done.code == 3 and "the mouth does not move" in done.out
+
+
+def test_a_network_that_tells_nothing_gives_no_answer_rather_than_a_number(
+    run: Run, clip: Clips, untaught: Path
+) -> None:
+    done = run(clip("talking"), "--model", untaught, "--json")
     answer = json.loads(done.out)
-    assert done.code in (0, 3) and not answer["trusted"] and answer["reasons"]
+    assert done.code == 3 and answer["offset_ms"] is None
+    assert "better than by chance" in answer["reasons"][0]
+    assert answer["model"]["name"] == "small"
 
 
-def test_a_truncated_recording_is_used_as_far_as_it_goes(run: Run, clip: Clips) -> None:
+def test_a_truncated_recording_is_used_as_far_as_it_goes_and_says_so(run: Run, clip: Clips) -> None:
+    done = run(clip("truncated_mkv"))
+    assert done.code == 0 and "cut off: it ends at" in done.out
     answer = json.loads(run(clip("truncated_mkv"), "--json").out)
-    assert answer["offset_ms"] is not None and answer["problems"]
+    assert answer["offset_ms"] is not None and len(answer["problems"]) == 1
+
+
+def test_sound_that_ends_before_the_picture_is_named(run: Run, clip: Clips) -> None:
+    answer = json.loads(run(clip("short_audio"), "--json").out)
+    assert answer["problems"] == [
+        "the sound lasts from 0.0 to 2.0 s, the picture from 0.0 to 6.0 s: only where there are both they are compared"
+    ]
+    assert 30 < answer["windows_total"] < 150
+
+
+@pytest.mark.slow
+def test_a_small_face_in_a_huge_picture_is_measured(run: Run, clip: Clips) -> None:
+    done = run(clip("huge"), "--json")
+    (track,) = json.loads(done.out)["tracks"]
+    assert track["end_s"] - track["start_s"] > 1.5 and 50 < track["face_px"] < 400
 
 
 def test_missing_files_and_directories_are_named(run: Run, tmp_path: Path) -> None:
@@ -135,9 +181,39 @@ def test_one_bad_file_does_not_stop_the_others(run: Run, clip: Clips, tmp_path: 
 
 
 def test_outputs_that_cannot_be_written_are_refused_before_the_work(run: Run, clip: Clips, tmp_path: Path) -> None:
-    done = run(clip("talking"), "--csv", tmp_path / "no" / "where.csv")
-    assert done.code == 2 and "cannot be written" in done.err and not done.out
-    assert run(clip("talking"), "--plot", tmp_path).code == 2
+    for option in ("--csv", "--plot"):
+        done = run(clip("talking"), option, tmp_path / "no" / "where.png")
+        assert done.code == 2 and "cannot be written" in done.err and not done.out
+        done = run(clip("talking"), option, tmp_path)
+        assert done.code == 2 and "is a directory" in done.err and not done.out
+    done = run(clip("talking"), "--plot", tmp_path / "plot.xyz")
+    assert done.code == 2 and ".png" in done.err and not done.out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_named_and_a_device_is_never_replaced(run: Run, clip: Clips) -> None:
+    done = run(clip("silent"), "--csv", "/dev/full")
+    assert done.code == 2 and "device" in done.err and Path("/dev/full").is_char_device()
+    with open("/dev/full", "w") as full:
+        program = subprocess.run(
+            [*PROGRAM, "detect", clip("empty"), "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert program.returncode == 2 and program.stderr == "syncnet: No space left on device\n"
+
+
+def test_control_c_in_the_middle_ends_with_130_and_leaves_nothing_half_written(clip: Clips, tmp_path: Path) -> None:
+    table = tmp_path / "windows.csv"
+    silent, talking = clip("silent"), clip("talking")
+    words = [*PROGRAM, "detect", *map(str, [silent, *[talking] * 20]), "--csv", str(table)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None and program.stderr is not None
+        assert "silent" in program.stdout.readline()  # one file is done, twenty are left
+        program.send_signal(signal.SIGINT)
+        said = program.stderr.read()
+    assert program.returncode == 130
+    assert said == "interrupted\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("options", [("--range", "0"), ("--range", "11"), ("--track", "99"), ("--audio-track", "7")])

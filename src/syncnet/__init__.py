@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from syncnet.errors import InputError, NoAnswer, SyncNetError
 
 if TYPE_CHECKING:
-    from syncnet.analysis import SyncResult, TrackResult
     from syncnet.analysis import analyse as detect
     from syncnet.embeddings import Embeddings, embed
     from syncnet.mend import fix
     from syncnet.repair import FixResult, NotBetter
+    from syncnet.results import SyncResult, TrackResult
     from syncnet.speaker_analysis import SpeakersResult, speakers
 
 __version__ = "0.1.0"
@@ -34,8 +34,8 @@ __all__ = [
 
 _HOME = {
     "detect": ("syncnet.analysis", "analyse"),
-    "SyncResult": ("syncnet.analysis", "SyncResult"),
-    "TrackResult": ("syncnet.analysis", "TrackResult"),
+    "SyncResult": ("syncnet.results", "SyncResult"),
+    "TrackResult": ("syncnet.results", "TrackResult"),
     "embed": ("syncnet.embeddings", "embed"),
     "Embeddings": ("syncnet.embeddings", "Embeddings"),
     "fix": ("syncnet.mend", "fix"),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -16,8 +14,23 @@ from syncnet.encoder import DEFAULT_MODEL, WINDOW_FRAMES, WINDOW_S, Encoder, def
 from syncnet.errors import InputError, NoAnswer
 from syncnet.media import FPS, Frame, MediaInfo, frames, probe, sound_chunks
 from syncnet.mfcc import mfcc_stream
-from syncnet.offset import ClipOffset, Curves, TrustLimits, clip_offset, distances, in_words, join
+from syncnet.offset import ClipOffset, Curves, TrustLimits, clip_offset, distances, join
+from syncnet.presence import STEADY_DB, STILL, is_chance, lip_movement, sound_rise
+from syncnet.results import SyncResult, TrackResult
 from syncnet.tracks import MouthTrack, mouth_tracks
+
+__all__ = [
+    "MFCC_RATE",
+    "Comparison",
+    "Progress",
+    "SoundFeatures",
+    "SyncResult",
+    "TrackResult",
+    "analyse",
+    "compare",
+    "embed_sound",
+    "sound_features",
+]
 
 MFCC_RATE = 100
 """Columns of MFCC a second."""
@@ -25,6 +38,7 @@ MFCC_RATE = 100
 _CONTEXT_S = 2.0  # sound on either side of a stretch, beyond the range, that its statistics are taken from
 _LEAST_FPS = 10.0  # slower pictures show no syllables
 _LEAST_S = 0.4  # ten frames: what a track must have, six windows
+_MISSING_S = 1.0  # sound that begins this much after the picture, or ends this much before it, is worth a word
 _SILENT_RMS = 10 ** (-65 / 20)  # sound that nowhere gets louder than this holds no speech
 
 Progress = Callable[[float, float | None], None]
@@ -48,90 +62,10 @@ class SoundFeatures:
         """Seconds of presentation time at which the last column starts."""
         return self.start + int(self.mfcc.shape[1]) / MFCC_RATE
 
-
-@dataclass(frozen=True)
-class TrackResult:
-    """What one face track says. `offset` is None when none of its windows has sound beside it.
-
-    `id`, `shot`: as in `MouthTrack`. `start_s`, `end_s`: presentation time. `curves`: the windows' distance curves.
-    `face_px`: median outer-eye-corner distance in pixels; `yaw_deg`: median head turn, positive to the right.
-    """
-
-    id: int
-    shot: int
-    start_s: float
-    end_s: float
-    offset: ClipOffset | None
-    curves: Curves
-    face_px: float
-    yaw_deg: float
-
-    @property
-    def offset_ms(self) -> float | None:
-        """Audio time minus video time in milliseconds, or None."""
-        return None if self.offset is None else self.offset.offset_ms
-
-    @property
-    def confidence(self) -> float:
-        """Median minus minimum of the track's mean curve, 0 without an offset."""
-        return 0.0 if self.offset is None else self.offset.confidence
-
-
-@dataclass(frozen=True)
-class SyncResult:
-    """The answer for a file.
-
-    `offset`: from the windows of all tracks together, None when there is no answer; `reasons`: why there is none or why
-    it should not be trusted, in words. `tracks`: in order of time. `shots`: start of each shot in seconds. `problems`:
-    what was wrong with the file itself. `model`: name, version and hash of the network.
-    """
-
-    file: str
-    duration_s: float
-    offset: ClipOffset | None
-    reasons: tuple[str, ...]
-    tracks: tuple[TrackResult, ...]
-    shots: tuple[float, ...]
-    problems: tuple[str, ...]
-    model: dict[str, str]
-    curves: Curves | None = field(default=None, repr=False)
-
-    @property
-    def offset_ms(self) -> float | None:
-        """Audio time minus video time in milliseconds: negative early, positive late; None when there is no answer."""
-        return None if self.offset is None else self.offset.offset_ms
-
-    @property
-    def confidence(self) -> float:
-        """Median minus minimum of the mean distance curve: 0 nothing found, distances go to 20."""
-        return 0.0 if self.offset is None else self.offset.confidence
-
-    @property
-    def interval_ms(self) -> tuple[float, float] | None:
-        """95 % bootstrap interval of the offset in milliseconds, None for clips too short for one."""
-        return None if self.offset is None else self.offset.interval_ms
-
-    @property
-    def trusted(self) -> bool:
-        """Whether there is an answer and nothing speaks against it."""
-        return self.offset is not None and not self.reasons
-
-    @property
-    def windows_used(self) -> int:
-        """Windows that are sure by themselves."""
-        return 0 if self.offset is None else self.offset.windows_used
-
-    @property
-    def windows_total(self) -> int:
-        """Windows of 0.2 s that have picture and sound."""
-        return 0 if self.offset is None else self.offset.windows_total
-
-    @property
-    def in_words(self) -> str:
-        """The answer as one would say it."""
-        if self.offset is None:
-            return "no answer: " + "; ".join(self.reasons)
-        return in_words(self.offset.offset_ms)
+    def between(self, start: float, end: float) -> NDArray[np.float32]:
+        """The columns `(13, n)` that begin in [start, end) seconds."""
+        first, last = (max(0, int(np.ceil((t - self.start) * MFCC_RATE))) for t in (start, end))
+        return self.mfcc[:, first:last]
 
 
 def analyse(
@@ -164,31 +98,37 @@ def analyse(
     if on_sound:
         on_sound(sound)
     cuts: list[float] = []
-    shown: deque[float] = deque(maxlen=1)
-    pictures = _watched(frames(path, on_problem=problems.append), info, on_progress, shown)
-    pieces: dict[int, list[_Piece]] = {}
-    for track in mouth_tracks(pictures, on_cut=cuts.append):
-        if on_track:
-            on_track(track)
-        pieces.setdefault(track.id, []).append(measure_track(track, sound, encoder, range_s))
-    curves, tracks = _joined([p for found in pieces.values() for p in found], limits)
-    offset, reasons = _answer(tracks, curves, sound, limits)
-    lasts = shown[-1] - cuts[0] + 1 / FPS if shown else 0.0
-    if offset is None and lasts < _LEAST_S:
-        reasons = (f"too short: {lasts:.2f} s of picture, a face must be seen for {_LEAST_S:g} s",)
-    rate = info.video[0].fps
-    if 0 < rate < _LEAST_FPS:
-        reasons = (*reasons, f"only {rate:.3g} pictures a second: lips cannot be read below {_LEAST_FPS:g}")
+    shown = _Shown()
+
+    def stretches() -> Iterator[MouthTrack]:
+        pictures = _watched(frames(path, on_problem=problems.append), info, on_progress, shown)
+        for track in mouth_tracks(pictures, on_cut=cuts.append):
+            if on_track:
+                on_track(track)
+            yield track
+
+    found = compare(stretches(), sound, encoder, range_s=range_s, limits=limits)
+    if shown.seconds < _LEAST_S:
+        lasts = f"{shown.seconds:.2f} s of picture"
+        found = found.without_answer(f"too short: {lasts}, a face must be seen for {_LEAST_S:g} s")
+    elif shown.fps < _LEAST_FPS and found.tracks:
+        rate = f"{shown.fps:.2g} pictures a second"
+        found = found.without_answer(f"too few pictures: {rate}, and lips cannot be read below {_LEAST_FPS:g}")
+    if sound.end < shown.last - _MISSING_S or sound.start > shown.first + _MISSING_S:
+        problems.append(
+            f"the sound lasts from {sound.start:.1f} to {sound.end:.1f} s, the picture from {shown.first:.1f} to "
+            f"{shown.last:.1f} s: only where there are both they are compared"
+        )
     return SyncResult(
         file=str(path),
-        duration_s=info.duration or max((t.end_s for t in tracks), default=0.0),
-        offset=offset,
-        reasons=reasons,
-        tracks=tuple(tracks),
+        duration_s=info.duration or max((t.end_s for t in found.tracks), default=0.0),
+        offset=found.offset,
+        reasons=found.reasons,
+        tracks=found.tracks,
         shots=tuple(cuts),
         problems=tuple(dict.fromkeys(problems)),
         model=encoder.model.identity,
-        curves=curves,
+        curves=found.curves,
     )
 
 
@@ -214,6 +154,52 @@ def sound_features(path: str | PathLike[str], audio_track: int, problems: list[s
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """What the faces of a film and its sound say together.
+
+    `offset`: from the windows of all tracks, None when there is no answer; `reasons`: why there is none, or why not to
+    trust it. `tracks`: in order of time; their curves are parts of `curves`, which is None where no face was followed.
+    """
+
+    offset: ClipOffset | None
+    reasons: tuple[str, ...]
+    tracks: tuple[TrackResult, ...]
+    curves: Curves | None
+
+    def without_answer(self, why: str) -> Comparison:
+        """The same, but that there is no answer for one single reason."""
+        tracks = tuple(replace(t, offset=None, nothing=(why,)) for t in self.tracks)
+        return Comparison(None, (why,), tracks, self.curves)
+
+
+def compare(
+    stretches: Iterable[MouthTrack],
+    sound: SoundFeatures,
+    encoder: Encoder,
+    *,
+    range_s: float = 1.0,
+    limits: TrustLimits | None = None,
+) -> Comparison:
+    """Compare the stretches of all face tracks with the sound around them, letting each go once it is embedded."""
+    limits = limits or TrustLimits()
+    by_track: dict[int, list[_Piece]] = {}
+    for stretch in stretches:
+        by_track.setdefault(stretch.id, []).append(_measured(stretch, sound, encoder, range_s))
+    if not by_track:
+        return Comparison(None, ("no face was found that could be followed for 0.4 s",), (), None)
+    groups = sorted(by_track.values(), key=lambda own: (own[0].start, own[0].track.id))
+    whole = join([piece.curves for own in groups for piece in own])
+    tracks, first = [], 0
+    for own in groups:
+        last = first + sum(len(piece.curves.times) for piece in own)
+        curves = Curves(whole.times[first:last], whole.offsets_s, whole.distance[first:last])
+        tracks.append(_track_result(own, curves, limits))
+        first = last
+    offset, reasons = _answer([piece for own in groups for piece in own], whole, sound, limits)
+    return Comparison(offset, reasons, tuple(tracks), whole)
+
+
+@dataclass(frozen=True)
 class _Piece:
     """What is kept of a stretch of a track once its crops are gone."""
 
@@ -221,15 +207,23 @@ class _Piece:
     start: float
     end: float
     curves: Curves
+    rise_db: float  # of the sound within the range of offsets
+    movement: float  # of the lips
 
 
-def measure_track(track: MouthTrack, sound: SoundFeatures, encoder: Encoder, range_s: float) -> _Piece:
+def _measured(track: MouthTrack, sound: SoundFeatures, encoder: Encoder, range_s: float) -> _Piece:
     """Compare a stretch of mouth crops with the sound around it."""
     video = encoder.embed_video(track.crops)
     video_times = track.start + np.arange(len(video)) / FPS + WINDOW_S / 2
     audio, audio_times = embed_sound(sound, track.start, track.end, range_s, encoder)
-    curves = distances(video, audio, video_times, audio_times, range_s)
-    return _Piece(_without_crops(track), track.start, track.end, curves)
+    return _Piece(
+        track=replace(track, crops=track.crops[:0]),
+        start=track.start,
+        end=track.end,
+        curves=distances(video, audio, video_times, audio_times, range_s),
+        rise_db=sound_rise(sound.between(track.start - range_s, track.end + range_s)[0]),
+        movement=lip_movement(track.mouth_open, track.seen),
+    )
 
 
 def embed_sound(
@@ -246,32 +240,8 @@ def embed_sound(
     return audio, sound.start + (first + np.arange(len(audio))) / MFCC_RATE + WINDOW_S / 2
 
 
-def _without_crops(track: MouthTrack) -> MouthTrack:
-    return replace(track, crops=track.crops[:0])
-
-
-def _joined(pieces: list[_Piece], limits: TrustLimits | None) -> tuple[Curves | None, list[TrackResult]]:
-    """All curves as one, tracks in order of time, and the result of each track, whose curves are parts of the whole."""
-    if not pieces:
-        return None, []
-    begin = {p.track.id: p.start for p in reversed(pieces)}
-    pieces = sorted(pieces, key=lambda p: (begin[p.track.id], p.track.id, p.start))
-    whole = join([p.curves for p in pieces])
-    results, first = [], 0
-    for _, group in groupby(pieces, key=lambda p: p.track.id):
-        own = list(group)
-        last = first + sum(len(p.curves.times) for p in own)
-        curves = Curves(whole.times[first:last], whole.offsets_s, whole.distance[first:last])
-        results.append(_track_result(own, curves, limits))
-        first = last
-    return whole, results
-
-
-def _track_result(pieces: list[_Piece], curves: Curves, limits: TrustLimits | None) -> TrackResult:
-    try:
-        offset: ClipOffset | None = clip_offset(curves, limits)
-    except NoAnswer:
-        offset = None
+def _track_result(pieces: list[_Piece], curves: Curves, limits: TrustLimits) -> TrackResult:
+    offset, reasons = _read_offset(pieces, curves, limits)
     return TrackResult(
         id=pieces[0].track.id,
         shot=pieces[0].track.shot,
@@ -281,44 +251,71 @@ def _track_result(pieces: list[_Piece], curves: Curves, limits: TrustLimits | No
         curves=curves,
         face_px=float(np.median(np.concatenate([p.track.size for p in pieces]))),
         yaw_deg=float(np.median(np.concatenate([p.track.yaw for p in pieces]))),
+        nothing=() if offset else reasons,
     )
 
 
 def _answer(
-    tracks: list[TrackResult], curves: Curves | None, sound: SoundFeatures, limits: TrustLimits | None
+    pieces: list[_Piece], curves: Curves, sound: SoundFeatures, limits: TrustLimits
 ) -> tuple[ClipOffset | None, tuple[str, ...]]:
     """The file's offset from all of its windows, or the reason why there is none."""
-    if curves is None:
-        return None, ("no face was found that could be followed for 0.4 s",)
     if sound.loudest < _SILENT_RMS:
         return None, ("the sound is silent throughout",)
     if len(curves.times) < WINDOW_FRAMES:
-        return None, ("too short: a face must be seen for at least 0.4 s",)
+        return None, (f"too short: a face must be seen for at least {_LEAST_S:g} s",)
+    return _read_offset(pieces, curves, limits)
+
+
+def _read_offset(
+    pieces: list[_Piece], curves: Curves, limits: TrustLimits
+) -> tuple[ClipOffset | None, tuple[str, ...]]:
+    """An offset and what speaks against trusting it; or None, and why there is nothing to measure."""
+    if max(p.rise_db for p in pieces) < STEADY_DB:
+        return None, ("no speech is heard while a face is seen: the sound is silence, steady noise or hum",)
+    if max(p.movement for p in pieces) < STILL:
+        return None, ("the mouth does not move: a still picture, or somebody who does not speak",)
     try:
         offset = clip_offset(curves, limits)
     except NoAnswer as nothing:
         return None, (str(nothing),)
+    if is_chance(offset, limits):
+        return None, (
+            "lips and sound fit at no offset within the range better than by chance: music, a voice that is not this "
+            "face's, or an offset outside the range",
+        )
     return offset, offset.reasons
 
 
+@dataclass
+class _Shown:
+    """What has been shown so far: times (s) of the first and the last frame, and how many different pictures."""
+
+    first: float = 0.0
+    last: float = 0.0
+    pictures: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of picture."""
+        return self.last - self.first + 1 / FPS if self.pictures else 0.0
+
+    @property
+    def fps(self) -> float:
+        """Different pictures a second, at most 25."""
+        return self.pictures / self.seconds if self.pictures else 0.0
+
+
 def _watched(
-    source: Iterator[Frame], info: MediaInfo, on_progress: Progress | None, shown: deque[float]
+    source: Iterator[Frame], info: MediaInfo, on_progress: Progress | None, shown: _Shown
 ) -> Iterator[Frame]:
-    """Pass frames on, keep the time of the last one in `shown`, report once a second of picture."""
-    first: float | None = None
+    """Pass frames on, keep count of them in `shown`, report once a second of picture."""
+    before: NDArray[np.uint8] | None = None
     for number, frame in enumerate(source):
-        first = frame.time if first is None else first
-        shown.append(frame.time)
+        if before is None:
+            shown.first = frame.time
+        shown.last = frame.time
+        shown.pictures += frame.luma is not before  # one picture shown at several times is the same array
+        before = frame.luma
         if on_progress and number % int(FPS) == 0:
-            on_progress(frame.time - first, info.duration)
+            on_progress(frame.time - shown.first, info.duration)
         yield frame
-
-
-def only_track(result: SyncResult, track_id: int) -> SyncResult:
-    """The same result as if only one of its tracks were there; raises `InputError` when there is no such track."""
-    chosen = next((t for t in result.tracks if t.id == track_id), None)
-    if chosen is None:
-        known = ", ".join(str(t.id) for t in result.tracks) or "none"
-        raise InputError(f"{result.file}: no track {track_id}; found: {known}.")
-    reasons = chosen.offset.reasons if chosen.offset else ("no sound beside this track",)
-    return replace(result, offset=chosen.offset, reasons=reasons, tracks=(chosen,), curves=chosen.curves)

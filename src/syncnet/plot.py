@@ -13,7 +13,7 @@ from syncnet.errors import InputError
 from syncnet.offset import in_words, window_offsets
 
 if TYPE_CHECKING:
-    from syncnet.analysis import SyncResult
+    from syncnet.results import SyncResult
 
 _COLUMNS = 1200  # columns of the heat map at most: longer recordings are averaged over time
 _SMOOTH = 25  # windows averaged for each column, so that single windows' noise does not hide the valley

@@ -12,7 +12,7 @@ from syncnet.offset import in_words, window_offsets
 
 if TYPE_CHECKING:
 
-    from syncnet.analysis import SyncResult, TrackResult
+    from syncnet.results import SyncResult, TrackResult
 
 
 def lines_in_words(result: SyncResult) -> list[str]:
@@ -30,7 +30,7 @@ def track_in_words(track: TrackResult) -> str:
     """One track's answer in a line."""
     place = f"track {track.id}, {track.start_s:.1f}-{track.end_s:.1f} s"
     if track.offset is None:
-        return f"{place}: no answer (no sound beside it)"
+        return f"{place}: no answer ({'; '.join(track.reasons)})"
     trust = "" if track.offset.trusted else "; unsure"
     return f"{place}: {in_words(track.offset.offset_ms)}, confidence {track.confidence:.1f}{trust}"
 
@@ -70,7 +70,7 @@ def result_dict(result: SyncResult) -> dict[str, Any]:
                 "offset_ms": _rounded(t.offset_ms),
                 "confidence": _rounded(t.confidence, 3),
                 "trusted": t.offset is not None and t.offset.trusted,
-                "reasons": list(t.offset.reasons) if t.offset else ["no sound beside this track"],
+                "reasons": list(t.reasons),
                 "face_px": _rounded(t.face_px),
                 "yaw_deg": _rounded(t.yaw_deg),
             }

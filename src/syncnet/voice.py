@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 COLUMN_RATE = 100
 """Columns of MFCC a second."""
 
-_DB = 10 / np.log(10)  # decibels in one unit of a natural logarithm of power
-_QUIET = 10.0  # log energy (16-bit scale, 25 ms) of about -70 dB full scale: under it nothing is heard
+DB = 10 / np.log(10)  # decibels in one unit of a natural logarithm of power
+QUIET = 10.0  # log energy (16-bit scale, 25 ms) of about -70 dB full scale: under it nothing is heard
 _BLOCK_S = 5.0  # levels are measured in blocks this long ...
 _NEAR = 3  # ... and a block is judged by itself and this many on either side
 _FLOOR, _PEAK = 0.1, 0.95  # quantiles of the level that stand for the pauses and for the voice
@@ -30,11 +30,11 @@ def voice_activity(log_energy: NDArray[np.float32]) -> NDArray[np.bool_]:
     """
     if len(log_energy) == 0:
         return np.zeros(0, bool)
-    level = np.maximum(log_energy.astype(np.float64), _QUIET)
+    level = np.maximum(log_energy.astype(np.float64), QUIET)
     level = _moving_mean(level, _SMOOTH)
     floor, peak = _floor_and_peak(level)
-    threshold = np.maximum(floor + _SHARE * (peak - floor), peak - _DEEPEST_DB / _DB)
-    heard = (level > threshold) & (peak - floor > _LEAST_DB / _DB)
+    threshold = np.maximum(floor + _SHARE * (peak - floor), peak - _DEEPEST_DB / DB)
+    heard = (level > threshold) & (peak - floor > _LEAST_DB / DB)
     heard = bridged(heard, round(_BRIDGE_S * COLUMN_RATE))
     return ~bridged(~heard, round(_SHORTEST_S * COLUMN_RATE))
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncnet.commands.output import check_writable, write_text
+from syncnet.commands.output import check_picture, check_writable, write_text
 from syncnet.commands.verdict_options import CHECK_HELP, NORM_HELP, TOLERANCE_HELP, limits_from, worse
 from syncnet.errors import InputError, SyncNetError
 
 if TYPE_CHECKING:
-    from syncnet.analysis import SyncResult
+    from syncnet.results import SyncResult
 
 
 def detect(
@@ -45,16 +45,17 @@ def detect(
         raise InputError("--plot and --html show one file: give a single recording.")
     limits = limits_from(norm, tolerance, check=check)
     check_writable(html)
-    for out in (csv_out, plot):
-        check_writable(out)
+    check_writable(csv_out)
+    check_picture(plot)
 
-    from syncnet.analysis import analyse, only_track
+    from syncnet.analysis import analyse
     from syncnet.commands.progress import file_progress
     from syncnet.html_report import html_report
     from syncnet.over_time import timeline_of
     from syncnet.plot import save_plot
     from syncnet.repair_report import timeline_dict, timeline_lines, verdict_dict
     from syncnet.report import lines_in_words, result_dict, windows_csv
+    from syncnet.results import only_track
     from syncnet.strips import Strips
     from syncnet.verdict import judge_timeline
 
