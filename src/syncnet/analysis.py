@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from syncnet.encoder import DEFAULT_MODEL, WINDOW_FRAMES, WINDOW_S, Encoder, default_encoder
 from syncnet.errors import InputError, NoAnswer
-from syncnet.media import FPS, Frame, MediaInfo, frames, probe, sound_chunks
-from syncnet.mfcc import mfcc_stream
+from syncnet.media import FPS, Frame, MediaInfo, frames, probe
 from syncnet.offset import ClipOffset, Curves, TrustLimits, clip_offset, distances, join
 from syncnet.presence import STEADY_DB, STILL, is_chance, lip_movement, sound_rise
 from syncnet.results import SyncResult, TrackResult
+from syncnet.sound_features import MFCC_RATE, SoundFeatures, sound_features
 from syncnet.tracks import MouthTrack, mouth_tracks
 
 __all__ = [
@@ -32,9 +32,6 @@ __all__ = [
     "sound_features",
 ]
 
-MFCC_RATE = 100
-"""Columns of MFCC a second."""
-
 _CONTEXT_S = 2.0  # sound on either side of a stretch, beyond the range, that its statistics are taken from
 _LEAST_FPS = 10.0  # slower pictures show no syllables
 _LEAST_S = 0.4  # ten frames: what a track must have, six windows
@@ -43,29 +40,6 @@ _SILENT_RMS = 10 ** (-65 / 20)  # sound that nowhere gets louder than this holds
 
 Progress = Callable[[float, float | None], None]
 """Called with seconds of picture done and seconds in all (None when the file does not say)."""
-
-
-@dataclass(frozen=True)
-class SoundFeatures:
-    """The sound of a whole file as the network takes it: 5 kB a second, so that three hours fit in 60 MB.
-
-    `mfcc`: `(13, N)` float32, column j covers `start + j / 100` seconds and the 25 ms after it. `loudest`: the largest
-    RMS over 0.1 s, full scale 1.
-    """
-
-    start: float
-    mfcc: NDArray[np.float32]
-    loudest: float
-
-    @property
-    def end(self) -> float:
-        """Seconds of presentation time at which the last column starts."""
-        return self.start + int(self.mfcc.shape[1]) / MFCC_RATE
-
-    def between(self, start: float, end: float) -> NDArray[np.float32]:
-        """The columns `(13, n)` that begin in [start, end) seconds."""
-        first, last = (max(0, int(np.ceil((t - self.start) * MFCC_RATE))) for t in (start, end))
-        return self.mfcc[:, first:last]
 
 
 def analyse(
@@ -130,27 +104,6 @@ def analyse(
         model=encoder.model.identity,
         curves=found.curves,
     )
-
-
-def sound_features(path: str | PathLike[str], audio_track: int, problems: list[str]) -> SoundFeatures:
-    """Read the sound of a file as MFCC, streaming; damage is added to `problems`."""
-    start: list[float] = []
-    loudest = 0.0
-
-    def samples() -> Iterator[NDArray[np.float32]]:
-        nonlocal loudest
-        for chunk in sound_chunks(path, track=audio_track, on_problem=problems.append):
-            if not start:
-                start.append(chunk.start)
-            if len(chunk.samples):
-                rows = np.array_split(chunk.samples, max(1, len(chunk.samples) // 1600))
-                loudest = max(loudest, *(float(np.sqrt(np.mean(np.square(r)))) for r in rows))
-            yield chunk.samples
-
-    columns = list(mfcc_stream(samples()))
-    if not columns:
-        raise InputError(f"{path}: its sound track holds no sound that can be decoded.")
-    return SoundFeatures(start[0], np.concatenate(columns, axis=1), loudest)
 
 
 @dataclass(frozen=True)
