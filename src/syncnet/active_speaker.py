@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from syncnet.curves import Curves
 from syncnet.errors import InputError
+from syncnet.speaker_model import SpeakerModel
 
 Floats = NDArray[np.float64]
 
@@ -25,25 +26,6 @@ SPEAKING, SILENT, UNSURE = 1, 0, -1
 FPS = 25.0
 WINDOWS = (10, 25, 50, 75, 100)
 """Lengths of the sliding window in frames that the paper tabulates."""
-
-DEFAULT_WINDOW = 50
-
-
-@dataclass(frozen=True)
-class SpeakerModel:
-    """Constants of the decision, chosen on training clips (docs/speakers.md tells how)."""
-
-    tolerance_s: float = 0.02  # distances this near to the offset are averaged
-    own: float = 0.5  # share of a window's own mean distance in what is usual; the rest is the film's
-    gain: float = 0.35  # log odds per spread of depth, one frame; frames overlap, so each counts little
-    middle: float = 0.8  # depth at which a frame speaks neither for nor against
-    most: float = 1.2  # no single frame shifts the log odds by more
-    offscreen: float = 0.15  # prior share of voice without a visible speaker
-    together: float = 0.03  # prior share of two faces at once
-    change_voice: float = 0.01  # chance of another speaker from one frame of speech to the next
-    change_pause: float = 0.06  # the same across a frame without voice
-    sure: float = 0.7  # probability from which a face is called speaking, and under 1 - sure silent
-    most_together: int = 6  # pairs are considered among this many faces, the likeliest
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncnet.active_speaker import (
-    DEFAULT_WINDOW,
     FPS,
     Scale,
-    SpeakerModel,
     decide,
     depths,
     log_odds,
@@ -30,6 +28,7 @@ from syncnet.media import probe
 from syncnet.offset import in_words
 from syncnet.people import Person, Portrait, as_people
 from syncnet.scene_offset import scene_offset
+from syncnet.speaker_model import SpeakerModel, shipped_model
 from syncnet.tracks import MouthTrack
 from syncnet.turns import Turn, film_turns
 from syncnet.voice import runs, voice_activity
@@ -77,7 +76,9 @@ class SpeakersResult:
 
     `offset_ms`: audio minus video time that was used (`offset_from`: "given", "measured", or "assumed" where no face
     told). `turns`: in order of time; times are those of the picture. `faces`: every face track. `people`: whose faces
-    they are. `voice`: stretches in which somebody speaks (seconds of the picture). `reasons`: why there is no answer.
+    they are. `voice`: stretches in which somebody speaks (seconds of the picture). `offscreen`: `(N,)` float32 at 25
+    frames a second from `start_s` on, probability that somebody speaks whom no face fits. `reasons`: why there is no
+    answer.
     """
 
     file: str
@@ -92,6 +93,7 @@ class SpeakersResult:
     faces: tuple[FaceSpeech, ...]
     people: tuple[Person, ...]
     voice: tuple[tuple[float, float], ...]
+    offscreen: NDArray[np.float32]
     shots: tuple[float, ...]
     reasons: tuple[str, ...]
     problems: tuple[str, ...]
@@ -124,7 +126,7 @@ class Watched:
 def speakers(
     path: str | PathLike[str],
     *,
-    window: int = DEFAULT_WINDOW,
+    window: int | None = None,
     offset_ms: float | None = None,
     audio_track: int = 0,
     range_s: float = 1.0,
@@ -136,7 +138,8 @@ def speakers(
 ) -> SpeakersResult:
     """Find out which face speaks when.
 
-    `window`: frames (40 ms) around each moment that its decision rests on, 10 to 100 as a rule. `offset_ms`: audio
+    `window`: frames (40 ms) around each moment that its decision rests on, 10 to 100 as a rule; `settings` has the
+    usual one. `offset_ms`: audio
     minus video time if it is known; else it is measured. `join_people`: give one name to faces in several shots that
     look alike. Raises `InputError` for what cannot be read or has no picture or no sound; a readable file without faces
     or voice gives a result that says so.
@@ -204,15 +207,16 @@ def _four(box: NDArray[np.float32]) -> tuple[float, float, float, float]:
 def who_speaks(
     seen: Watched,
     *,
-    window: int = DEFAULT_WINDOW,
+    window: int | None = None,
     offset_ms: float | None = None,
     join_people: bool = False,
     settings: SpeakerModel | None = None,
 ) -> SpeakersResult:
     """Decide who speaks when from what a pass has seen; options as in `speakers`."""
+    result, model = seen.result, settings or shipped_model()
+    window = model.window if window is None else window
     if not 1 <= window <= MAX_WINDOW:
         raise InputError(f"The window must be 1 to {MAX_WINDOW} frames long, not {window}.")
-    result, model = seen.result, settings or SpeakerModel()
     start = result.shots[0] if result.shots else 0.0
     frames = _frames(seen, start)
     parts = [t.curves for t in result.tracks]
@@ -242,6 +246,7 @@ def who_speaks(
         faces=tuple(faces),
         people=people,
         voice=tuple((start + a / FPS, start + b / FPS) for a, b in runs(voice)),
+        offscreen=offscreen.astype(np.float32),
         shots=result.shots,
         reasons=_reasons(result.tracks, voice),
         problems=result.problems,

@@ -55,7 +55,6 @@ def speakers(
     if video is not None and video.resolve() == files[0].resolve():
         raise InputError(f"{video} is the recording itself: give the annotated copy another name.")
 
-    from syncnet.active_speaker import DEFAULT_WINDOW
     from syncnet.commands.progress import file_progress
     from syncnet.speaker_analysis import speakers as find
     from syncnet.speaker_report import ava_csv, lines_in_words, result_dict, rttm
@@ -67,7 +66,7 @@ def speakers(
             with file_progress(path.name, quiet=quiet) as on_progress:
                 result = find(
                     path,
-                    window=DEFAULT_WINDOW if window is None else window,
+                    window=window,
                     offset_ms=offset,
                     audio_track=audio_track,
                     join_people=people,
