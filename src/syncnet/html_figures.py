@@ -182,16 +182,15 @@ def _answer(axes: _Axes, found: Timeline) -> str:
     return "".join(parts)
 
 
-def mouths(strip: Strip, before: NDArray[np.float32], after: NDArray[np.float32] | None) -> str:
-    """Crops side by side, under them the sound as it is in the file and, where known, as it is once put in place.
+def mouths(strip: Strip, before: NDArray[np.float32], after: NDArray[np.float32] | None, *, side: float = 76.0) -> str:
+    """Every second crop side by side, under them the sound as it is in the file and, if known, once put in place.
 
     `before`, `after`: mono samples at 16 kHz over the strip's time.
     """
-    count = len(strip.crops)
-    side = 38.0
-    width = side * count
-    data = _jpeg(np.concatenate(list(strip.crops), axis=1))
-    rows = [f'<image {_box(0, 0, width, side)} preserveAspectRatio="none" href="{data}"/>']
+    shown = strip.crops[::2]
+    width = side * len(strip.crops) / 2
+    data = _jpeg(np.concatenate(list(shown), axis=1))
+    rows = [f'<image {_box(0, 0, side * len(shown), side)} preserveAspectRatio="none" href="{data}"/>']
     loudest = max(float(np.abs(before).max(initial=0.0)), 1e-4)
     labelled = [("as it is", "before", before)] + ([] if after is None else [("put in place", "after", after)])
     top = side + 6
@@ -202,12 +201,12 @@ def mouths(strip: Strip, before: NDArray[np.float32], after: NDArray[np.float32]
         top += 60
     seconds = np.arange(math.ceil(strip.start * 5 - 1e-6), math.floor(strip.end * 5 + 1e-6) + 1) / 5
     for time in seconds:
-        x = (time - strip.start) * FPS * side
+        x = (time - strip.start) * FPS / 2 * side
         rows.append(f'<path class="cut" d="M{x:.1f} 0V{top:g}"/>')
         rows.append(f'<text x="{x + 3:.1f}" y="{top + 17:g}">{clock(float(time))}</text>')
     title = escape(f"Mouth of track {strip.track} with the sound beside it")
     return (
-        f'<svg class="strip" viewBox="0 0 {width:g} {top + 22:g}" style="min-width:{width * 0.6:.0f}px" role="img" '
+        f'<svg class="strip" viewBox="0 0 {width:g} {top + 22:g}" style="min-width:{width / 2:.0f}px" role="img" '
         f'aria-label="{title}">{"".join(rows)}</svg>'
     )
 

@@ -38,7 +38,7 @@ def html_report(
     """
     name = Path(result.file).name
     words = found.words if found.kind in ("drift", "steps", "intermittent") else result.in_words
-    parts = [f'<h1>{escape(name)}</h1><p class="answer">{escape(_sentence(words))}</p>']
+    parts = [f'<h1>{escape(name)}</h1><p class="answer">{escape(_sentence(words, sure=found.trusted))}</p>']
     if verdict is not None:
         parts.append(f'<p><span class="state {verdict.state}">{escape(verdict.words)}</span></p>')
     doubts = dict.fromkeys((*found.reasons, *result.reasons, *result.problems))
@@ -62,7 +62,9 @@ def html_report(
     return page(f"{name}: {words}", "".join(parts)).encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def _sentence(words: str) -> str:
+def _sentence(words: str, *, sure: bool) -> str:
+    if not sure and not words.startswith("no answer"):
+        return f"Unsure: {words}"
     return words[:1].upper() + words[1:]
 
 
@@ -108,7 +110,7 @@ def _mouths(result: SyncResult, found: Timeline, strips: Sequence[Strip], audio_
             shift = found.at((strip.start + strip.end) / 2)
             after = _sound(result.file, audio_track, strip.start + shift / 1e3, length)
             how = f"red: the sound as it is, {_side(shift)}; green: the same once it is put in place"
-        caption = f"Track {strip.track} from {clock(strip.start)} on, 25 pictures a second; {how}."
+        caption = f"Track {strip.track} from {clock(strip.start)} on, every second picture at 25 a second; {how}."
         shown.append(figure(mouths(strip, before, after), caption))
     return section("Mouths and sound", "".join(shown), long=True)
 
