@@ -77,3 +77,25 @@ def test_masked_sound_changes_nothing() -> None:
     before = loss(video, audio, mask, times)
     audio[:, 30:] += 100.0
     assert loss(video, audio, mask, times).item() == pytest.approx(before.item(), rel=1e-5)
+
+
+def test_a_guide_draws_the_target_towards_its_own_answer() -> None:
+    torch.manual_seed(0)
+    video, audio = torch.randn(1, 6, 8), torch.randn(1, 21, 8)
+    mask = torch.ones(1, 21, dtype=torch.bool)
+    times = torch.arange(21)[None] * 0.01
+    logits = torch.full((1, 6, 21), -30.0)
+    logits[:, :, 3] = 30.0  # the guide is sure of the same sound for every window of picture
+    free = SyncLoss(LossConfig(sigma_ms=20.0))
+    led = SyncLoss(LossConfig(sigma_ms=20.0, guided=1.0))
+    assert led(video, audio, mask, times) == free(video, audio, mask, times)  # without a guide nothing changes
+    near = video.clone().requires_grad_()
+    led(near, audio, mask, times, logits).backward()
+    assert near.grad is not None
+    towards = audio[:, 3:4] - video
+    assert (-(near.grad * towards).sum(-1) > 0).all()  # descending goes towards the sound the guide names
+
+
+def test_the_guide_gets_no_gradient() -> None:
+    video, audio = torch.randn(1, 5, 8, requires_grad=True), torch.randn(1, 20, 8)
+    assert not SyncLoss(LossConfig()).logits(video, audio).requires_grad

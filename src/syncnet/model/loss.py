@@ -25,6 +25,7 @@ class LossConfig:
     margin: float = 10.0  # of the contrastive loss, in units of distance (0 ... 2 * radius)
     far_ms: float = 80.0  # a pair further apart than this is off-sync (contrastive, binary)
     reach_s: float = 2.0  # negatives come from at most this far away
+    guided: float = 0.0  # share of the softmax target that the heads with context give to those without
     other_clips: float = 0.0  # weight of windows of other clips among the softmax candidates
 
 
@@ -48,16 +49,18 @@ class SyncLoss(nn.Module):
     def temperature(self) -> float:
         return float(self.log_tau.detach().exp())
 
-    def forward(self, video: Tensor, audio: Tensor, mask: Tensor, audio_times: Tensor) -> Tensor:
+    def forward(self, video: Tensor, audio: Tensor, mask: Tensor, audio_times: Tensor,
+                guide: Tensor | None = None) -> Tensor:
         """video (B, W, 256), audio (B, N, 256), mask (B, N) of real audio windows, audio_times (B, N) in seconds
-        from the first video window. Returns the mean loss (scalar)."""
+        from the first video window; `guide` (B, W, N): logits of a better judge, whose softmax is mixed into the target
+        (Hinton et al., "Distilling the knowledge in a neural network", 2015). Returns the mean loss (scalar)."""
         with torch.autocast(video.device.type, enabled=False):
             video, audio = video.float(), audio.float()
             video_times = torch.arange(video.shape[1], device=video.device) * FRAME_S
             lag = audio_times.unsqueeze(1) - video_times[None, :, None]  # (B, W, N) seconds, 0 = in sync
             d2 = squared_distances(video, audio)
             if self.config.kind == "softmax":
-                return self._softmax(video, audio, d2, lag, mask)
+                return self._softmax(video, audio, d2, lag, mask, guide)
             near = _nearest(lag, mask)
             far = (lag.abs() * 1000 > self.config.far_ms) & (lag.abs() <= self.config.reach_s) & mask.unsqueeze(1)
             if self.config.kind == "contrastive":
@@ -65,15 +68,24 @@ class SyncLoss(nn.Module):
             logits = (self.threshold - (d2 + 1e-6).sqrt()) / self.log_tau.exp()
             return balanced_binary(logits, near, far)
 
-    def _softmax(self, video: Tensor, audio: Tensor, d2: Tensor, lag: Tensor, mask: Tensor) -> Tensor:
+    @torch.no_grad()
+    def logits(self, video: Tensor, audio: Tensor) -> Tensor:
+        """(B, W, N) logits of each pair being in sync, without gradient: what another loss takes as its guide."""
+        return squared_distances(video.float(), audio.float()) * (-0.5 / self.log_tau.exp())
+
+    def _softmax(self, video: Tensor, audio: Tensor, d2: Tensor, lag: Tensor, mask: Tensor,
+                 guide: Tensor | None) -> Tensor:
         scale = -0.5 / self.log_tau.exp()
-        logits = (d2 * scale).masked_fill(~mask.unsqueeze(1), -1e4)
+        sigma, share = self.config.sigma_ms / 1000, self.config.guided
         extra_video, extra_audio = self._other_clips(video, audio, mask, scale)
-        to_audio = soft_cross_entropy(logits, lag, mask.unsqueeze(1).expand_as(logits), self.config.sigma_ms / 1000,
-                                      reach_s=0.015, extra=extra_video)
-        both = mask.unsqueeze(2).expand_as(logits.transpose(1, 2))
-        to_video = soft_cross_entropy((d2 * scale).transpose(1, 2), lag.transpose(1, 2), both,
-                                      self.config.sigma_ms / 1000, reach_s=0.025, extra=extra_audio)
+        real = mask.unsqueeze(1).expand_as(d2)
+        guides: tuple[Tensor | None, Tensor | None] = (None, None)
+        if guide is not None and share > 0:
+            guides = guide.masked_fill(~real, -1e4).softmax(2), guide.transpose(1, 2).softmax(2)
+        to_audio = soft_cross_entropy((d2 * scale).masked_fill(~real, -1e4), lag, real, sigma, reach_s=0.015,
+                                      extra=extra_video, guide=guides[0], guided=share)
+        to_video = soft_cross_entropy((d2 * scale).transpose(1, 2), lag.transpose(1, 2), real.transpose(1, 2), sigma,
+                                      reach_s=0.025, extra=extra_audio, guide=guides[1], guided=share)
         return 0.5 * (to_audio + to_video)
 
     def _other_clips(self, video: Tensor, audio: Tensor, mask: Tensor, scale: Tensor) -> tuple[Tensor | None, ...]:
@@ -96,11 +108,12 @@ def _nearest(lag: Tensor, mask: Tensor) -> Tensor:
 
 
 def soft_cross_entropy(logits: Tensor, lag: Tensor, allowed: Tensor, sigma_s: float, *, reach_s: float,
-                       extra: Tensor | None = None) -> Tensor:
+                       extra: Tensor | None = None, guide: Tensor | None = None, guided: float = 0.0) -> Tensor:
     """Cross-entropy of each row's softmax with a Gaussian over `lag` (seconds) of deviation `sigma_s` (0: nearest).
 
     logits, lag, allowed: (B, R, C). Rows whose nearest allowed candidate is further than `reach_s` do not count.
-    `extra` (B, R): log-sum-exp of further candidates that are all wrong.
+    `extra` (B, R): log-sum-exp of further candidates that are all wrong. `guide` (B, R, C): probabilities that take the
+    share `guided` of the target.
     """
     away = lag.abs().masked_fill(~allowed, 1e3)
     counts = (away.amin(2) <= reach_s).float()
@@ -109,6 +122,8 @@ def soft_cross_entropy(logits: Tensor, lag: Tensor, allowed: Tensor, sigma_s: fl
         target = target / target.sum(2, keepdim=True).clamp(min=1e-12)
     else:
         target = F.one_hot(away.argmin(2), logits.shape[2]).float()
+    if guide is not None:
+        target = (1.0 - guided) * target + guided * guide
     log_sum = logits.masked_fill(~allowed, -1e4).logsumexp(2)
     if extra is not None:
         log_sum = torch.logaddexp(log_sum, extra)

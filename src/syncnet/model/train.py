@@ -43,9 +43,12 @@ class Learner(nn.Module):
         """Mean over the pairs of heads (each with its own temperature) of the loss of a batch."""
         video, audio = self.model.features(standardised_crops(batch.crops), batch.mfcc, batch.mask)
         total = torch.zeros((), device=video.device)
-        for wide, loss in enumerate(self.losses):
+        guide = None
+        for wide, loss in reversed(list(enumerate(self.losses))):
             video_head, audio_head = self.model.heads(bool(wide))
-            total = total + loss(video_head(video), audio_head(audio, batch.mask), batch.mask, batch.audio_times)
+            pair = video_head(video), audio_head(audio, batch.mask)
+            total = total + loss(*pair, batch.mask, batch.audio_times, guide)
+            guide = loss.logits(*pair) if wide else None  # type: ignore[operator]
         return total / len(self.losses)
 
     @property
