@@ -13,11 +13,11 @@ from syncnet.errors import InputError
 from syncnet.mfcc import mfcc
 from syncnet.model import augment
 from syncnet.model.augment import AugmentConfig
+from syncnet.model.held_out import is_held_out
 from syncnet.model.pairs import (
     Pairs,
     PairsConfig,
     calibration_inputs,
-    is_held_out,
     read_snippet,
     speaker_shares,
     split_speakers,

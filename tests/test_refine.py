@@ -34,7 +34,8 @@ class Watcher(nn.Module):
 
     config = TINY
 
-    def forward(self, crops: Tensor, mfcc: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, crops: Tensor, mfcc: Tensor, mask: Tensor, *, wide: bool) -> tuple[Tensor, Tensor]:
+        assert not wide  # this one has no second heads
         dark = -crops[:, :, 8:24, 8:24].mean((2, 3))
         video = dark.unfold(1, 5, 1)
         loud = mfcc[:, 0].unfold(1, 20, 1)  # (B, N - 19, 20)
@@ -91,6 +92,14 @@ def test_a_corpus_that_is_steadily_late_is_moved_as_a_whole(shards: Path, tmp_pa
     assert refined.corpus_ms["made"] == pytest.approx(80.0, abs=15)
     moved = [v.offset_ms for v in refined.verdicts if v.word == "re-aligned"]
     assert len(moved) >= 0.9 * CLIPS and np.median(moved) == pytest.approx(80.0, abs=15)
+
+
+def test_clips_without_sound_beside_the_lips_go(shards: Path, tmp_path: Path) -> None:
+    clips = read_manifest(shards)
+    clips[0] = replace(clips[0], sound_samples=16000)  # ends before the first picture
+    verdicts = judge(clips, scored(clips, tmp_path), RefineConfig()).verdicts
+    assert verdicts[0].word == "dropped" and verdicts[0].reason in ("silence", "too little sound beside the lips")
+    assert sum(v.word == "dropped" for v in verdicts) <= 3
 
 
 def test_a_wrong_stretch_is_cut_out(shards: Path, tmp_path: Path) -> None:

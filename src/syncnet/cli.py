@@ -8,6 +8,7 @@ import typer
 
 from syncnet import __version__
 from syncnet.commands.detect import detect
+from syncnet.commands.evaluate import app as evaluate
 from syncnet.commands.export import export
 from syncnet.commands.fix import fix
 from syncnet.commands.lipread import app as lipread
@@ -41,6 +42,7 @@ app.add_typer(lipread, name="lipread")
 app.command()(prepare)
 app.command()(train)
 app.command()(refine)
+app.add_typer(evaluate, name="evaluate")
 app.command()(export)
 
 

@@ -4,7 +4,6 @@ Every batch is a pure function of (seed, step), so that a run can be resumed, re
 worker processes without anything to remember.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from torch.utils.data import Dataset
 
 from syncnet.model import augment
 from syncnet.model.augment import AugmentConfig, Rng
+from syncnet.model.held_out import is_held_out
 from syncnet.model.network import STANDARD_EPS, SyncNetConfig
 from syncnet.model.shards import FPS, SAMPLE_RATE, Clip, read_crops, read_sound
 
@@ -157,12 +157,6 @@ def speaker_shares(clips: Sequence[Clip], config: PairsConfig) -> tuple[list[str
                 shares[corpora == name] *= cap / total
         shares /= shares.sum()
     return speakers, shares
-
-
-def is_held_out(speaker: str, share: float, salt: str = "") -> bool:
-    """Whether a speaker belongs to the held-out part, decided by a hash of the name alone."""
-    digest = hashlib.sha1(f"{salt}{speaker}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
 def split_speakers(clips: Sequence[Clip], share: float, salt: str = "") -> tuple[list[Clip], list[Clip]]:

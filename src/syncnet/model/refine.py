@@ -138,8 +138,11 @@ def _lines(fits: Sequence[Fit | None], expected: Sequence[float], config: Refine
         for kind, parts in cuts.items():
             for part in parts:
                 windows = int(fit.windows[part].sum())
+                score = score_at(_evidence(fit, part), offsets, centre, config.tolerance_ms)
+                if not np.isfinite(score):  # no sound there, neither its own nor a stranger's: nothing to compare
+                    continue
                 observed, strange, best = tables[kind][int(classes([windows], config.classes)[0])]
-                observed.append(score_at(_evidence(fit, part), offsets, centre, config.tolerance_ms))
+                observed.append(score)
                 for s in range(len(fit.stranger_depth)):
                     other = _strange(fit, s, part)
                     strange.append(score_at(other, offsets, centre, config.tolerance_ms))
@@ -208,6 +211,8 @@ def _verdict(clip: Clip, fit: Fit, evidence: Evidence, centre: float, shift: flo
     far = _far_offset(fit, evidence, centre, score, line, config)
     if far is not None:
         return told("re-aligned", f"sound steadily {_side(far)}", whole, far)
+    if not np.isfinite(score):
+        return told("dropped", "too little sound beside the lips", ())
     if score < line.score:
         agree = _votes(fit, centre, config)
         return told("dropped", f"sound does not fit the lips ({agree:.0%} of windows agree): dubbed, voice-over, "
