@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncnet.commands.output import check_writable, write_text
+from syncnet.commands.output import check_picture, check_writable, write_text
 from syncnet.errors import InputError, SyncNetError
 
 if TYPE_CHECKING:
     from syncnet.speaker_analysis import SpeakersResult
+
+FILMS = (".mp4", ".mov", ".mkv")
+"""What the annotated film may be called."""
 
 
 def speakers(
@@ -48,12 +51,13 @@ def speakers(
     """
     if len(files) > 1 and (video or timeline):
         raise InputError("--video and --timeline are for one recording: give a single file.")
-    for out in (csv_out, rttm_out, video, timeline):
+    for out in (csv_out, rttm_out, video):
         check_writable(out)
+    check_picture(timeline)
     for folder in (clips, thumbnails):
         check_folder(folder)
-    if video is not None and video.resolve() == files[0].resolve():
-        raise InputError(f"{video} is the recording itself: give the annotated copy another name.")
+    if video is not None:
+        check_film(video, files[0])
 
     from syncnet.commands.progress import file_progress
     from syncnet.speaker_analysis import speakers as find
@@ -92,6 +96,14 @@ def speakers(
         write_text(rttm_out, rttm(results))
     if worst:
         raise typer.Exit(worst)
+
+
+def check_film(video: Path, source: Path) -> None:
+    """Find out beforehand that the annotated film could not be written under this name; raises `InputError`."""
+    if video.suffix.lower() not in FILMS:
+        raise InputError(f"{video}: the annotated film is written as {', '.join(FILMS)}; end its name in one of them.")
+    if video.resolve() == source.resolve():
+        raise InputError(f"{video} is the recording itself: give the annotated copy another name.")
 
 
 def check_folder(folder: Path | None) -> None:
