@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from syncnet.errors import SyncNetError
-from syncnet.model.pairs import is_held_out
+from syncnet.model.held_out import is_held_out
 from syncnet.model.prepare import find_sources
 
 HELD_OUT = 0.06  # as in syncnet.model.train.TrainConfig
