@@ -1,5 +1,6 @@
 """The clock, proved on files by the ffmpeg program: a flash and a beep must be read as far apart as they were made."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -115,6 +116,17 @@ def test_a_stream_that_starts_late_or_before_the_other(
     assert see(path).shift_ms == pytest.approx(120 + delay * 1e3, abs=WITHIN_MS)
 
 
+@pytest.mark.parametrize("container", ["mkv", "webm", "ts"])
+def test_a_clock_that_does_not_start_at_0_is_no_cut_off_file(tmp_path: Path, container: str) -> None:
+    video, audio = (VP9, "libvorbis") if container == "webm" else (H264, "aac")
+    made = flash_and_beep(tmp_path / f"made.{container}", video, audio, shift=0.12)
+    path = tmp_path / f"later.{container}"
+    ffmpeg("-i", made, "-c", "copy", "-output_ts_offset", "3.217", path)
+    seen = see(path)
+    assert seen.shift_ms == pytest.approx(120, abs=WITHIN_MS)
+    assert seen.flash > FLASH_S + 3 and seen.problems == ()
+
+
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "ts"])
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_a_cut_without_encoding(tmp_path: Path, source: Path, container: str, place: str) -> None:
@@ -135,6 +147,25 @@ def test_what_an_edit_list_cuts_away_is_not_shown(tmp_path: Path, source: Path) 
     sound = read_sound(path)
     assert sound.start == pytest.approx(0, abs=1e-4)
     assert info.audio[0].duration == pytest.approx(sound.samples.size / 16000, abs=1e-3)
+
+
+@pytest.mark.parametrize(("container", "audio"), [("mp4", "libmp3lame"), ("mp4", "ac3"), ("mov", "pcm_s16le")])
+def test_the_sound_before_and_after_an_edit_is_cut_to_the_sample(tmp_path: Path, container: str, audio: str) -> None:
+    whole, path = tmp_path / f"whole.{container}", tmp_path / f"cut.{container}"
+    flash_and_beep(whole, H264, audio, shift=0.12)
+    ffmpeg("-ss", "0.51", "-i", whole, "-c", "copy", path)
+    data = bytearray(path.read_bytes())
+    at = data.find(b"elst")
+    while at > 0:  # every track's one edit: show 800 ms of it
+        assert struct.unpack_from(">I", data, at + 8) == (1,)
+        struct.pack_into(">I", data, at + 12, 800)
+        at = data.find(b"elst", at + 4)
+    path.write_bytes(data)
+    sound = read_sound(path)
+    assert sound.start == pytest.approx(0, abs=1e-4)
+    assert sound.samples.size == pytest.approx(0.8 * 16000, abs=1)
+    assert see(path).shift_ms == pytest.approx(120, abs=WITHIN_MS)
+    assert [frame.time for frame in frames(path)][-1] < 0.8
 
 
 @pytest.mark.parametrize(

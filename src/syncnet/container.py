@@ -148,6 +148,8 @@ def packets(container: InputContainer, report: OnProblem) -> "Iterator[Packet[St
         if packet.pts is not None and stream.type in ("video", "audio"):
             end = max(end, seconds(stream, packet.pts + (packet.duration or 0)))
         yield packet
+    if promised is not None and "matroska" in container.format.name:
+        promised -= (container.start_time or 0) / float(av.time_base)  # libavformat counts its duration from 0 there
     if promised is not None and end < promised - TRUNCATED_S:
         report(f"the file is cut off: it ends at {end:.1f} s of {promised:.1f} s; what is there is used")
 
