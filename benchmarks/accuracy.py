@@ -1,36 +1,43 @@
-"""Accuracy on the dev split, as a table: single windows, K frames, whole clips; as published and shifted.
+"""Accuracy on the dev split: single windows, K frames, whole clips; as published, shifted, and in other containers.
 
-python benchmarks/accuracy.py [--clips N] [--jobs 2] [--model NAME] [--json FILE]
+python benchmarks/accuracy.py [--quick] [--model NAME] [--jobs 2] [--json FILE]
+
+Every copy goes through the product's code. What that code sees of a file (mouth crops, sound coefficients) does not
+depend on the weights and is kept in .cache/accuracy (1.3 GB), so that new weights cost a few minutes; results are not.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
-import random
 import sys
-import tempfile
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from corpus import DevClip, dev_clips, shift_samples, shift_timestamps
+from corpus import Clip, clips, even
+from seen import seen
+from variants import DRESSES, PUBLISHED, SHIFTED, Variant, shifted
 
 from syncnet.errors import SyncNetError
 from syncnet.protocol import accuracy
 
 CONTEXTS = (5, 15, 25, 50, 100)
-SHIFTS = {"as published": None, "timestamps": shift_timestamps, "re-encoded": shift_samples}
 LONG_S = 4.0
 TOLERANCE_MS = 40.0
-NATURAL = Path(__file__).parent / "natural_offsets.json"
+QUICK = 20  # clips
+DRESSED = 34  # clips of 4 s and longer, half of them, that are also measured in other containers and frame rates
+NATURAL = Path(__file__).parent / "natural_offsets.csv"
+KEPT = Path(__file__).parents[1] / ".cache" / "accuracy"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one clip (or one shifted copy of it) gave. `windows`: share of right windows by K, None where untested."""
+    """What one copy of a clip gave. `windows`: share of right windows by K, None where the face is seen for less."""
 
     name: str
     corpus: str
@@ -48,126 +55,171 @@ class Row:
     def error_ms(self) -> float:
         return float("inf") if self.offset_ms is None else self.offset_ms - self.truth_ms
 
+    @property
+    def right(self) -> bool:
+        return abs(self.error_ms) <= TOLERANCE_MS
 
-def measure(clip: DevClip, variant: str, model: str) -> Row:
-    """Run the product on a clip and compare with the truth."""
+
+def measure(clip: Clip, variant: Variant, model: str, kept: Path | None) -> Row:
+    """Run the product on a copy of a clip and compare with the truth."""
     import cv2
 
-    from syncnet.analysis import analyse
+    from syncnet.analysis import compare
     from syncnet.encoder import default_encoder
 
     cv2.setNumThreads(1)
-    encoder = default_encoder(model, threads=1)
-    shift = SHIFTS[variant]
-    chosen = random.Random(f"{clip.name} {variant}")
-    truth = 0.0 if shift is None else float(chosen.choice((-1, 1)) * chosen.randint(40, 900))
-    with tempfile.TemporaryDirectory() as folder:
-        path = clip.path
-        if shift is not None:
-            path = Path(folder) / ("clip.mkv" if variant == "timestamps" else "clip.mp4")
-            shift(clip.path, path, truth)
-        # A second and a half either way, so that 31 candidates around a shifted truth are within the range.
-        try:
-            whole = analyse(path, encoder=encoder, range_s=1.0)
-        except SyncNetError as error:
-            none = dict.fromkeys(CONTEXTS)
-            return Row(
-                clip.name, clip.corpus, clip.kind, clip.seconds, variant, truth, None, 0.0, False, none, (str(error),)
-            )
     windows: dict[int, float | None] = dict.fromkeys(CONTEXTS)
-    if shift is None and whole.tracks:
-        longest = max(whole.tracks, key=lambda t: len(t.curves.times))
-        for k in CONTEXTS:
-            if len(longest.curves.times) >= k - 4:
-                windows[k] = accuracy(longest.curves, k)
+    offset: float | None = None
+    confidence = 0.0
+    reasons: tuple[str, ...] = ()
+    try:
+        shown = seen(clip.path, variant, kept)
+        found = compare(shown.stretches, shown.sound, default_encoder(model, threads=1))
+    except SyncNetError as error:
+        reasons = (str(error),)
+    else:
+        reasons = found.reasons
+        if found.offset is not None:
+            offset, confidence = found.offset.offset_ms, found.offset.confidence
+        if found.tracks and variant.name == PUBLISHED:
+            longest = max((t.curves for t in found.tracks), key=lambda curves: len(curves.times))
+            fitting = [k for k in CONTEXTS if len(longest.times) >= k - 4]
+            windows |= {k: accuracy(longest, k) for k in fitting}
     return Row(
-        clip.name,
-        clip.corpus,
-        clip.kind,
-        clip.seconds,
-        variant,
-        truth,
-        whole.offset_ms,
-        whole.confidence,
-        whole.trusted,
-        windows,
-        whole.reasons,
+        name=clip.name,
+        corpus=clip.corpus,
+        kind=clip.kind,
+        seconds=clip.seconds,
+        variant=variant.name,
+        truth_ms=variant.truth_ms,
+        offset_ms=offset,
+        confidence=confidence,
+        trusted=offset is not None and not reasons,
+        windows=windows,
+        reasons=reasons,
     )
 
 
-def table(rows: list[Row], title: str) -> None:
-    """Print the tables over a set of rows."""
-    plain = [r for r in rows if r.variant == "as published"]
-    print(f"\n{title}: {len(plain)} clips")
-    print("  windows within 1 frame (40 ms) of 31 candidates, mean over clips")
-    for name, chosen in groups(plain):
-        cells = "".join(f"  K={k} {_share([r.windows[k] for r in chosen])}" for k in CONTEXTS)
-        print(f"    {name:26s} {len(chosen):4d}{cells}")
-    for least in (LONG_S, 0.0):
-        print(f"  whole clips of {least:g} s and longer: within 40 ms, median |error|; among trusted ones")
-        for variant in SHIFTS:
-            part = [r for r in rows if r.variant == variant and r.seconds >= least]
-            for name, chosen in groups(part):
-                if name.startswith(("corpus", "kind")) and variant != "as published":
-                    continue
-                print(f"    {variant:13s} {name:26s} {_whole(chosen)}")
+def work(most: int | None, dressed: int) -> list[tuple[Clip, Variant]]:
+    """Every copy of every clip that is to be measured, the plain ones first."""
+    chosen = clips("dev") if most is None else even(clips("dev"), most)
+    long = even([c for c in chosen if c.seconds >= LONG_S], dressed) if dressed else []
+    plain = [(c, Variant(PUBLISHED)) for c in chosen]
+    return plain + [(c, v) for c in chosen for v in shifted(c)] + [(c, Variant(d)) for c in long for d in DRESSES]
 
 
-def groups(rows: list[Row]) -> Iterable[tuple[str, list[Row]]]:
-    """All rows, then by kind, then by corpus."""
+def groups(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """All rows, then by kind, then by source."""
     yield "all", rows
     for kind in sorted({r.kind for r in rows}):
-        yield f"kind {kind}", [r for r in rows if r.kind == kind]
+        yield f"{kind} faces", [r for r in rows if r.kind == kind]
     for corpus in sorted({r.corpus for r in rows}):
-        yield f"corpus {corpus}", [r for r in rows if r.corpus == corpus]
+        yield f"  {corpus}", [r for r in rows if r.corpus == corpus]
 
 
-def _share(values: list[float | None]) -> str:
+def print_plain(rows: list[Row], title: str) -> None:
+    """Single windows, K frames and whole clips as published, by kind and source."""
+    print(f"\n{title}")
+    heads = "".join(f"{f'K={k}':>7s}" for k in CONTEXTS)
+    print(f"{'':22s} clips{heads}   >= 4 s: within 40 ms  median |error|   trusted ones right")
+    for name, part in groups([r for r in rows if r.variant == PUBLISHED]):
+        cells = "".join(f"{_mean([r.windows[k] for r in part]):>7s}" for k in CONTEXTS)
+        print(f"{name:22s} {len(part):5d}{cells}   {_whole([r for r in part if r.seconds >= LONG_S])}")
+    print("K=5: single windows within 1 frame (40 ms) of 31 candidates, %; K: K - 4 neighbouring windows averaged")
+
+
+def print_shifted(rows: list[Row], title: str) -> None:
+    """Whole clips of 4 s and longer, as published and with a known shift put in."""
+    print(f"\n{title}")
+    for variant in (PUBLISHED, *SHIFTED):
+        part = [r for r in rows if r.variant == variant]
+        print(f"{variant:24s} {f'>= {LONG_S:g} s':7s} {_whole([r for r in part if r.seconds >= LONG_S])}")
+        print(f"{variant:24s} {'all':7s} {_whole(part)}")
+
+
+def print_dressed(rows: list[Row]) -> None:
+    """By how much another container, codec, frame rate or start moves the answer."""
+    plain = {r.name: r for r in rows if r.variant == PUBLISHED}
+    print("\nthe same clip in other dress: change of the answer, |ms| (wanted: median under 20)")
+    for dress in DRESSES:
+        pairs = [(plain[r.name], r) for r in rows if r.variant == dress]
+        both = [abs(b.offset_ms - a.offset_ms) for a, b in pairs if a.offset_ms is not None and b.offset_ms is not None]
+        lost = sum((a.offset_ms is None) != (b.offset_ms is None) for a, b in pairs)
+        if both:
+            figures = f"median {np.median(both):6.1f}   90 % {np.quantile(both, 0.9):6.1f}"
+            near = f"{sum(v < 20 for v in both):3d} of {len(both):3d} under 20"
+            print(f"{dress:24s} {figures}   {near}   answer won or lost {lost}")
+
+
+def _mean(values: list[float | None]) -> str:
     known = [v for v in values if v is not None and np.isfinite(v)]
-    return f"{100 * np.mean(known):5.1f} %" if known else "     - "
+    return f"{100 * np.mean(known):.1f}" if known else "-"
 
 
 def _whole(rows: list[Row]) -> str:
     if not rows:
-        return "   -"
-    errors = np.array([abs(r.error_ms) for r in rows])
-    right = errors <= TOLERANCE_MS
-    trusted = np.array([r.trusted for r in rows])
-    sure = f"{right[trusted].sum():3d} of {trusted.sum():3d}" if trusted.any() else "none"
-    return (
-        f"{right.sum():3d} of {len(rows):3d} = {100 * right.mean():5.1f} %   median {np.median(errors):6.1f} ms   "
-        f"trusted right {sure}"
-    )
+        return "-"
+    right = sum(r.right for r in rows)
+    trusted = [r for r in rows if r.trusted]
+    median = float(np.median([abs(r.error_ms) for r in rows]))
+    share = f"{right:3d} of {len(rows):3d} = {100 * right / len(rows):5.1f} %"
+    return f"{share}   {median:8.1f} ms   {sum(r.right for r in trusted):3d} of {len(trusted):3d}"
+
+
+def natural_offsets() -> dict[str, float]:
+    """Clips whose own offset is shown not to be 0, by name, ms."""
+    with NATURAL.open(newline="") as file:
+        return {r["file"].removeprefix("clips/").rsplit(".", 1)[0]: float(r["offset_ms"]) for r in csv.DictReader(file)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Accuracy on the dev split (clips that were never trained on).")
-    parser.add_argument("--clips", type=int, help="measure an even choice of this many clips")
+    parser.add_argument("--quick", action="store_true", help=f"an even choice of {QUICK} clips")
+    parser.add_argument("--plain", action="store_true", help="clips as published only: no shifts, no other dress")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--model", default="syncnet")
-    parser.add_argument("--plain", action="store_true", help="leave the shifted copies out")
+    parser.add_argument("--no-cache", action="store_true", help="look at every file anew and keep nothing")
     parser.add_argument("--json", type=Path, help="also write every row to this file")
     given = parser.parse_args()
-    work = [(c, v) for v in SHIFTS for c in dev_clips(given.clips) if v == "as published" or not given.plain]
-    rows: list[Row] = []
+    jobs = work(QUICK if given.quick else None, 6 if given.quick else DRESSED)
+    if given.plain:
+        jobs = [(c, v) for c, v in jobs if v.name == PUBLISHED]
+    began, rows = time.monotonic(), []
     with ProcessPoolExecutor(given.jobs) as pool:
-        for n, row in enumerate(pool.map(measure, *zip(*((c, v, given.model) for c, v in work), strict=True)), 1):
-            rows.append(row)
-            print(f"\r{n} of {len(work)}", end="", file=sys.stderr, flush=True)
+        runs = [pool.submit(measure, c, v, given.model, None if given.no_cache else KEPT) for c, v in jobs]
+        for n, run in enumerate(as_completed(runs), 1):
+            run.result()
+            print(f"\r{n} of {len(jobs)} copies, {time.monotonic() - began:.0f} s", end="", file=sys.stderr, flush=True)
+        rows = [run.result() for run in runs]
     print(file=sys.stderr)
-    print("split: dev (people not trained on; one clip prompted the face finder's thresholds). Model:", given.model)
-    table(rows, "all clips, truth as published (offset 0)")
-    listed = json.loads(NATURAL.read_text()) if NATURAL.is_file() else {}
-    if listed:
-        table([r for r in rows if r.name not in listed], "without clips whose natural offset is shown not to be 0")
-    print("\nclips of 4 s and longer, as published, that stand elsewhere than within 40 ms of 0:")
-    for r in rows:
-        if r.variant == "as published" and r.seconds >= LONG_S and not abs(r.error_ms) <= TOLERANCE_MS:
-            shown = "no answer" if r.offset_ms is None else f"{r.offset_ms:+7.1f} ms"
-            notes = ("trusted" if r.trusted else "unsure") + (" (listed)" if r.name in listed else "")
-            print(f"    {r.name:40s} {shown}  confidence {r.confidence:4.1f}  {notes}")
+    report(rows, given.model)
     if given.json:
         given.json.write_text(json.dumps([asdict(r) for r in rows], indent=1))
+
+
+def report(rows: list[Row], model: str) -> None:
+    """Print every table."""
+    from syncnet.encoder import find_model
+
+    identity = find_model(model).identity
+    print("split: dev (people not trained on; one clip prompted the face finder's thresholds)")
+    print("model:", ", ".join(f"{k} {v}" for k, v in identity.items()))
+    print_plain(rows, "all clips, as published, truth 0")
+    listed = natural_offsets()
+    if listed:
+        rest = [r for r in rows if r.name not in listed]
+        print_plain(rest, f"without the {len(listed)} clips of natural_offsets.csv")
+    if any(r.variant in SHIFTED for r in rows):
+        print_shifted(rows, "known shifts, whole clips: within 40 ms, median |error|, trusted ones right")
+        if listed:
+            print_shifted(rest, "the same without the listed clips")
+        print_dressed(rows)
+    print("\nclips of 4 s and longer, as published, farther than 40 ms from 0:")
+    for r in rows:
+        if r.variant == PUBLISHED and r.seconds >= LONG_S and not r.right:
+            shown = "no answer" if r.offset_ms is None else f"{r.offset_ms:+7.1f} ms"
+            notes = ("trusted" if r.trusted else "unsure") + (" (listed)" if r.name in listed else "")
+            print(f"    {r.name:40s} {shown:>10s}  confidence {r.confidence:4.1f}  {notes}")
 
 
 if __name__ == "__main__":

@@ -58,17 +58,3 @@ def ffmpeg(*arguments: str | Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-
-
-def shift_timestamps(clip: Path, out: Path, shift_ms: float) -> None:
-    """Copy a clip with all times of its sound moved: not a bit of the streams changes."""
-    ffmpeg(
-        "-i", clip, "-itsoffset", f"{shift_ms / 1000:.3f}", "-i", clip, "-map", "0:v", "-map", "1:a", "-c", "copy", out
-    )
-
-
-def shift_samples(clip: Path, out: Path, shift_ms: float) -> None:
-    """Encode a clip anew (H.264 + AAC) with its sound padded or cut at the front."""
-    times = ("-i", clip, "-itsoffset", f"{shift_ms / 1000:.3f}", "-i", clip, "-map", "0:v", "-map", "1:a")
-    sound = ("-af", "aresample=async=1:first_pts=0", "-c:a", "aac", "-b:a", "128k")
-    ffmpeg(*times, *sound, "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", out)
