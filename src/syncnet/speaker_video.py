@@ -56,7 +56,10 @@ def save_video(result: SpeakersResult, source: Path, target: Path, audio_track: 
 
 def _write(result: SpeakersResult, source: Path, part: Path, audio_track: int) -> None:
     with open_media(source) as sound, closing(_opened(part)) as out:
-        video = h264_stream(out, result.width, result.height, picture_rate(source))
+        try:
+            video = h264_stream(out, result.width, result.height, picture_rate(source))
+        except ValueError as error:
+            raise InputError(f"{part.suffix} cannot hold H.264 pictures: end the name in .mp4 or .mkv.") from error
         heard = sound.streams.audio[audio_track]
         try:
             copy = out.add_stream_from_template(heard, opaque=True)
