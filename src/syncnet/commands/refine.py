@@ -22,6 +22,9 @@ def refine(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Judge an even choice of so many clips; the rest stay.")
     ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=2.0, help="Judge long clips by so many seconds at their start: quicker.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
@@ -37,6 +40,7 @@ def refine(
 
     require_torch()
     import hashlib
+    from dataclasses import replace
 
     from syncnet.commands.progress import file_progress
     from syncnet.model.checkpoint import load_model
@@ -44,7 +48,7 @@ def refine(
     from syncnet.model.fits import score_clips
     from syncnet.model.optimise import keep_memory
     from syncnet.model.refine import RefineConfig, judge
-    from syncnet.model.shards import read_manifests
+    from syncnet.model.shards import FPS, read_manifests
 
     clips = read_manifests(shards)
     if any(folder.resolve() == out.resolve() for folder in shards):
@@ -56,7 +60,9 @@ def refine(
         raise InputError(f"some clips have crops smaller than the {size} pixels {model} needs.")
     identity = hashlib.sha1(model.read_bytes()).hexdigest()
     chosen = list(range(len(clips))) if limit is None else _even(len(clips), limit)
-    frames = sum(clips[n].frames for n in chosen)
+    most = max(c.frames for c in clips) if seconds is None else round(seconds * FPS)
+    judged = [replace(clips[n], frames=min(clips[n].frames, most)) for n in chosen]
+    frames = sum(c.frames for c in judged)
     keep_memory()
     done = 0
     with file_progress(f"{len(chosen)} clips", quiet=quiet) as on_progress:
@@ -67,7 +73,7 @@ def refine(
             if on_progress:
                 on_progress(done, frames)
 
-        scored = score_clips(trained.model, [clips[n] for n in chosen], store=out / "scores", identity=identity,
+        scored = score_clips(trained.model, judged, store=out / "scores", identity=identity,
                              on_done=advance)
     fits: list[Any] = [None] * len(clips)
     for n, fit in zip(chosen, scored, strict=True):

@@ -271,6 +271,9 @@ def _spans(fit: Fit, clip: Clip, offset: float, lines: Sequence[Line], config: R
             kept[-1][1] = last
         else:
             kept.append([first, last])
+    judged = int(fit.spans[-1][1])
+    if kept and kept[-1][1] == judged < clip.frames:
+        kept[-1][1] = clip.frames  # what was not judged goes with what was
     return tuple((a, b) for a, b in kept if b - a >= config.least_frames)
 
 
