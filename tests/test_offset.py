@@ -90,6 +90,52 @@ def test_delaying_the_sound_by_hops_moves_every_figure_by_exactly_that(hops: int
     assert after.windows.offset_ms[10:-10] == pytest.approx(before.windows.offset_ms[10:-10] + moved, abs=0.2)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(-60, 60), st.floats(0, 0.0399), st.integers(0, 5))
+def test_delaying_the_sound_by_hops_moves_single_windows_by_exactly_that(hops: int, phase: float, seed: int) -> None:
+    picture, sound, t_picture, t_sound = talk(35.0, noise=0.3, seconds=3.0, seed=seed, phase=phase)
+    before = window_offsets(distances(picture, sound, t_picture, t_sound))
+    after = window_offsets(distances(picture, sound, t_picture, t_sound + hops * HOP_S))
+    # Both minima must lie within both ranges: what comes into the range from one end may be deeper.
+    same = (np.abs(before.grid_ms + 10 * hops) < 990) & (np.abs(after.grid_ms - 10 * hops) < 990)
+    assert same.mean() > 0.8
+    assert (after.grid_ms - before.grid_ms)[same] == pytest.approx(10.0 * hops, abs=1e-6)
+    assert (after.offset_ms - before.offset_ms)[same] == pytest.approx(10.0 * hops, abs=0.02)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(1e-2, 1e2), st.integers(0, 5))
+def test_larger_embeddings_change_the_confidence_alone(scale: float, seed: int) -> None:
+    picture, sound, t_picture, t_sound = talk(-160.0, seconds=4.0, seed=seed)
+    one = clip_offset(distances(picture, sound, t_picture, t_sound))
+    size = np.float32(scale)
+    other = clip_offset(distances(size * picture, size * sound, t_picture, t_sound))
+    assert other.offset_ms == pytest.approx(one.offset_ms, abs=0.1)
+    assert other.confidence == pytest.approx(scale * one.confidence, rel=1e-3)
+    assert other.interval_ms == pytest.approx(one.interval_ms, abs=1.0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 20), st.integers(0, 5))
+def test_more_sound_around_and_pictures_without_sound_change_nothing(
+    before: int, after: int, mute: int, seed: int
+) -> None:
+    """The range is 1 s and 2 s of sound lie around the picture, so up to 100 hops of either end are never compared."""
+    picture, sound, t_picture, t_sound = talk(120.0, seconds=4.0, seed=seed)
+    one = clip_offset(distances(picture, sound, t_picture, t_sound))
+    some = slice(before, len(sound) - after)
+    far = t_sound[-1] + 10.0 + np.arange(mute) / 25
+    other = clip_offset(
+        distances(
+            np.concatenate([picture, picture[:mute]]), sound[some], np.concatenate([t_picture, far]), t_sound[some]
+        )
+    )
+    assert other.offset_ms == pytest.approx(one.offset_ms, abs=1e-3)
+    assert other.confidence == pytest.approx(one.confidence, rel=1e-4)
+    assert other.windows_used == one.windows_used
+    assert other.windows_total == one.windows_total
+
+
 def test_interval_holds_the_answer_and_the_truth() -> None:
     clip = clip_offset(distances(*talk(-118.0, noise=1.5)))
     assert clip.interval_ms is not None

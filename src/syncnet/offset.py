@@ -57,9 +57,9 @@ class ClipOffset:
 
     offset_ms, confidence, at_edge: of the minimum of `curve`, the confidence-weighted mean over windows, (M,) float64
     over `offsets_s`, NaN where too few windows have sound. interval_ms: 95 % bootstrap interval, None for clips too
-    short for one (under about 1.5 s). windows_used: windows that are sure by themselves, of windows_total; the others
-    count by their confidence. weighted_ms: the windows' own offsets, averaged by confidence; dropped_ms: averaged
-    without the unsure ones, None if that leaves none.
+    short for one (under about 1.5 s). windows_used: windows that are sure by themselves, of windows_total that have
+    sound; the others count by their confidence. weighted_ms: the windows' own offsets, averaged by confidence;
+    dropped_ms: averaged without the unsure ones, None if that leaves none.
     reasons: why not to trust the answer, in words; empty if nothing speaks against it.
     """
 
@@ -105,7 +105,7 @@ def clip_offset(curves: Curves, limits: TrustLimits | None = None, seed: int = 0
         at_edge=bool(at_edge),
         interval_ms=interval and (min(interval[0], float(offset)), max(interval[1], float(offset))),
         windows_used=int(sure.sum()),
-        windows_total=len(sure),
+        windows_total=int(np.isfinite(windows.confidence).sum()),
         weighted_ms=weighted,
         dropped_ms=float(windows.offset_ms[sure].mean()) if sure.any() else None,
         offsets_s=curves.offsets_s,
