@@ -84,6 +84,7 @@ def score_clips(model: SyncNet, clips: Sequence[Clip], *, store: Path, identity:
     clips. `on_done` is handed the number of frames done since the last call. Raises InputError for damaged shards.
     """
     store.mkdir(parents=True, exist_ok=True)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fits: list[Fit | None] = []
     wanted = set()
     for chunk in _chunks(clips):
