@@ -1,0 +1,200 @@
+"""Ten minutes of dev clips whose sound drifts or steps: what is found, and what each minute is off by after the repair.
+
+python benchmarks/repair_long.py [--quick] [--forced] [--minutes 10] [--model NAME] [--rows FILE]
+python benchmarks/repair_long.py --hours 2 [--measured]     a long file: peak memory, time, and a known shift undone
+
+What is left is found by correlation with the sound that was never moved. All variants show the same pictures, which are
+watched once. `--forced` tells the repair the truth, which proves the stretching and cutting apart from the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from corpus import ffmpeg
+from long_film import Film, Variant, make_film, off, variants, write
+from true_shift import Floats, heard, lag_ms
+
+from syncnet.errors import SyncNetError
+from syncnet.timeline import Segment, Timeline
+
+GOOD_MS = 45.0
+SYNCNET = Path(sys.executable).parent / "syncnet"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a variant. `minutes`: ms off in each minute of the repaired file, empty when none was written."""
+
+    name: str
+    kind: str
+    found: str
+    trusted: bool
+    outcome: str
+    why: str
+    rate: float
+    true_rate: float
+    edges: tuple[float, ...]
+    true_edges: tuple[float, ...]
+    minutes: tuple[float, ...]
+    seconds: float
+
+    @property
+    def boundary_error(self) -> float:
+        """Largest distance in s of a true boundary from one that was found."""
+        if len(self.edges) != len(self.true_edges):
+            return float("inf")
+        return max((abs(a - b) for a, b in zip(self.edges, self.true_edges, strict=True)), default=0.0)
+
+
+def truth(film: Film, variant: Variant) -> Timeline:
+    """The timeline of a variant, as a perfect measurement would give it."""
+    segments = []
+    for first, last, (start, rate) in zip(variant.edges, variant.edges[1:], variant.lines, strict=False):
+        there = start + (last - first) / 60 * rate
+        segments.append(Segment(first, last, start, there, (start, start), 5.0, 1000))
+    drifts = variant.kind == "drift"
+    rate = variant.lines[0][1] if drifts else 0.0
+    return Timeline("drift" if drifts else "steps", 0.0, film.seconds, tuple(segments), rate_ms_per_min=rate)
+
+
+def run_variant(film: Film, variant: Variant, folder: Path, reference: Floats, measure: object, forced: bool) -> Row:
+    """Write the variant, repair it, and see what each minute is off by."""
+    from syncnet.repair import repair
+    from syncnet.timeline import constant
+
+    began = time.monotonic()
+    source = write(film, off(film, variant), folder / "off.mp4")
+    out = folder / "fixed.mp4"
+    out.unlink(missing_ok=True)
+    known = truth(film, variant)
+    answers = [known, constant(0.0, 0.0, film.seconds)]
+    found: list[Timeline] = []
+
+    def told(path: Path, on_time: object) -> Timeline:
+        found.append(answers.pop(0) if forced else measure(path, on_time))  # type: ignore[operator]
+        return found[-1]
+
+    outcome, why = "failed", ""
+    try:
+        outcome = repair(source, out, measure=told).outcome
+    except SyncNetError as error:
+        outcome, why = type(error).__name__, str(error)
+    minutes = _minutes(heard(out), reference) if out.exists() else ()
+    first = found[0]
+    edges = tuple(s.start_s for s in first.segments[1:])
+    rate = first.rate_ms_per_min
+    spent = time.monotonic() - began
+    true_edges = variant.edges[1:-1]
+    return Row(
+        variant.name, variant.kind, first.kind, first.trusted, outcome, why, rate, known.rate_ms_per_min, edges,
+        true_edges, minutes, spent,
+    )  # fmt: skip
+
+
+def _minutes(sound: Floats, reference: Floats) -> tuple[float, ...]:
+    """Median lag of each minute, ms, over stretches of 8 s."""
+    length = len(reference) / 16000
+    found = []
+    for minute in range(max(1, round(length / 60))):
+        starts = np.arange(minute * 60 + 1, min(minute * 60 + 53, length - 8), 10)
+        lags = [lag_ms(sound, reference, float(start), 8.0) for start in starts]
+        found.append(float(np.nanmedian(lags)))
+    return tuple(found)
+
+
+def table(rows: list[Row], minutes: float) -> None:
+    """Print what was found of each variant and what is left."""
+    print(f"  {'variant':42s} {'found':13s} {'rate':>14s} {'boundaries':>11s} {'outcome':12s} worst minute")
+    for r in rows:
+        rate = f"{r.rate:+.1f} of {r.true_rate:+.0f}" if r.kind == "drift" else ""
+        edges = f"{r.boundary_error:.2f} s" if r.kind == "steps" and np.isfinite(r.boundary_error) else ""
+        edges = edges or (f"{len(r.edges)} of {len(r.true_edges)}" if r.kind == "steps" else "")
+        worst = f"{max(map(abs, r.minutes)):6.1f} ms" if r.minutes else "not written"
+        doubt = "" if r.trusted else "?"
+        print(f"  {r.name:42s} {r.found + doubt:13s} {rate:>14s} {edges:>11s} {r.outcome:12s} {worst} {r.why[:70]}")
+    right = sum(r.found == r.kind for r in rows)
+    drifts = [r for r in rows if r.kind == "drift" and r.found == "drift"]
+    near = sum(abs(r.rate - r.true_rate) <= 0.15 * abs(r.true_rate) for r in drifts)
+    steps = [r for r in rows if r.kind == "steps" and r.found == "steps"]
+    sharp = sum(r.boundary_error <= 0.5 for r in steps)
+    done = [r for r in rows if r.minutes]
+    good = sum(max(map(abs, r.minutes)) <= GOOD_MS for r in done)
+    print(f"  class right: {right} of {len(rows)}; rate within 15 %: {near} of {len(drifts)} drifts found as such;")
+    print(f"  all boundaries within 0.5 s: {sharp} of {len(steps)} steps found as such;")
+    print(f"  no minute off by more than {GOOD_MS:g} ms: {good} of {len(done)} repaired files of {minutes:.1f} minutes")
+
+
+def long_file(folder: Path, hours: float, measured: bool, model: str) -> None:
+    """Undo a known shift in a file of hours and print memory, time and what is left."""
+    film = make_film(folder, 120.0)
+    shift = 240.0
+    late = Variant("late", "constant", (0.0, film.seconds), ((shift, 0.0),))
+    short, long, out = folder / "short.mp4", folder / "long.mp4", folder / "fixed.mp4"
+    write(film, off(film, late), short)
+    rounds = round(hours * 3600 / film.seconds)
+    ffmpeg("-stream_loop", str(rounds - 1), "-i", short, "-c", "copy", long)
+    how = () if measured else ("--offset", f"{shift:g}", "--no-verify")
+    command = [str(SYNCNET), "fix", str(long), "-o", str(out), "--model", model, *how]
+    began = time.monotonic()
+    process = os.posix_spawn(command[0], command, os.environ)
+    _, status, used = os.wait4(process, 0)
+    spent = time.monotonic() - began
+    print(f"{hours:g} h of looped dev clips, {'offset measured' if measured else f'offset {shift:g} ms told'}:")
+    print(
+        f"  exit code {os.waitstatus_to_exitcode(status)}, peak memory {used.ru_maxrss / 1024:.0f} MiB, {spent:.0f} s,"
+    )
+    print(f"  {used.ru_utime + used.ru_stime:.0f} s of processor time, {long.stat().st_size / 1e6:.0f} MB in")
+    if out.exists():
+        was, now = heard(long), heard(out)
+        for minute in np.linspace(1, hours * 60 - 2, 5):
+            left = lag_ms(now, was, minute * 60 + 1.0, 10.0)
+            print(f"  at {minute:5.1f} min the sound now comes {-left:.1f} ms earlier than it did")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Drift, steps and long files, checked by correlation.")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--quick", action="store_true", help="two variants of one minute")
+    parser.add_argument("--forced", action="store_true", help="tell the truth: checks the writing alone")
+    parser.add_argument("--hours", type=float, help="repair one file of this many hours instead")
+    parser.add_argument("--measured", action="store_true", help="with --hours: measure the offset, do not tell it")
+    parser.add_argument("--model", default="syncnet")
+    parser.add_argument("--rows", type=Path, help="write every row to this file, one JSON object a line")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if given.hours:
+            long_file(folder, given.hours, given.measured, given.model)
+            return
+        film = make_film(folder, 60 * (1.0 if given.quick else given.minutes))
+        reference = heard(write(film, film.sound, folder / "clean.mkv", "-c:a", "pcm_s16le"))
+        measure: object = None
+        if not given.forced:
+            from syncnet.encoder import default_encoder
+            from syncnet.measuring import Measuring
+
+            measure = Measuring(default_encoder(given.model))
+        rows: list[Row] = []
+        listed = variants(film)
+        for variant in listed[2::4] if given.quick else listed:
+            rows.append(run_variant(film, variant, folder, reference, measure, given.forced))
+            print(f"\r{len(rows)}: {variant.name}, {rows[-1].seconds:.0f} s", end="\n", file=sys.stderr, flush=True)
+            if given.rows:
+                with given.rows.open("a") as journal:
+                    journal.write(json.dumps(asdict(rows[-1])) + "\n")
+    how = "the truth told" if given.forced else f"measured by {given.model}"
+    print(f"dev split, {len(film.cuts) + 1} clips end to end, {how}; {sum(r.seconds for r in rows):.0f} s of work")
+    table(rows, film.seconds / 60)
+
+
+if __name__ == "__main__":
+    main()
