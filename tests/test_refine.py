@@ -22,7 +22,7 @@ from syncnet.model.cleaned import read_rows, summary, write_refined
 from syncnet.model.fits import Fit, offsets_ms, score_clips, spans
 from syncnet.model.natural import Evidence, best_offset, error_constant, group_offset, score_at, shrunk
 from syncnet.model.network import SyncNet
-from syncnet.model.refine import RefineConfig, Refined, judge
+from syncnet.model.refine import RefineConfig, Refined, judge, without_bias
 from syncnet.model.separation import NOTHING, classes, draw_line, wrong_share
 from syncnet.model.shards import Clip, read_crops, read_manifest, read_manifests
 
@@ -282,3 +282,20 @@ def test_wrong_use_is_said(shards: Path, tmp_path: Path, checkpoint: Path) -> No
     arguments = ["refine", str(shards), "--model", str(tmp_path / "big.pt"), "--out", str(tmp_path)]
     large = CliRunner().invoke(app, arguments)
     assert isinstance(large.exception, InputError) and "smaller than the 111" in str(large.exception)
+
+
+def test_what_every_strangers_sound_reaches_says_nothing() -> None:
+    """Short clips that all look deepest 160 ms late, with whoever's sound, have no offset for that."""
+    offsets = offsets_ms()
+    hump = np.exp(-0.5 * ((offsets - 160) / 30) ** 2)[None].astype(np.float32) * 20 * 3.0
+    true = np.exp(-0.5 * (offsets / 30) ** 2)[None].astype(np.float32) * 20 * 1.0
+    known = np.full_like(hump, 20.0)
+    biased = [Fit(spans=np.array([[0, 24]]), windows=np.array([20]), depth=hump + true, known=known,
+                  votes=np.zeros_like(hump), stranger_depth=np.stack([hump, hump]), level_db=np.zeros(1, np.float32))
+              for _ in range(40)]
+    clean = without_bias(biased, RefineConfig())
+    assert best_offset(Evidence(biased[0].depth.sum(0), known.sum(0), 20), offsets) == pytest.approx(160, abs=5)
+    assert clean[0] is not None
+    assert best_offset(Evidence(clean[0].depth.sum(0), known.sum(0), 20), offsets) == pytest.approx(0, abs=2)
+    few = without_bias(biased[:5], RefineConfig())  # too few to know what strangers reach
+    assert few[0] is not None and np.array_equal(few[0].depth, biased[0].depth)
