@@ -148,8 +148,13 @@ def compare(
         curves = Curves(whole.times[first:last], whole.offsets_s, whole.distance[first:last])
         tracks.append(_track_result(own, curves, limits))
         first = last
-    offset, reasons = _answer([piece for own in groups for piece in own], whole, sound, limits)
-    return Comparison(offset, reasons, tuple(tracks), whole)
+    offset, reasons = _read_offset([piece for own in groups for piece in own], whole, limits)
+    found = Comparison(offset, reasons, tuple(tracks), whole)
+    if sound.loudest < _SILENT_RMS:
+        return found.without_answer("the sound is silent throughout")
+    if len(whole.times) < WINDOW_FRAMES:
+        return found.without_answer(f"too short: a face must be seen for at least {_LEAST_S:g} s")
+    return found
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def _measured(track: MouthTrack, sound: SoundFeatures, encoder: Encoder, range_s
     video_times = track.start + np.arange(len(video)) / FPS + WINDOW_S / 2
     audio, audio_times = embed_sound(sound, track.start, track.end, range_s, encoder)
     return _Piece(
-        track=replace(track, crops=track.crops[:0]),
+        track=replace(track, crops=track.crops[:0].copy()),  # a view would keep all crops alive
         start=track.start,
         end=track.end,
         curves=distances(video, audio, video_times, audio_times, range_s),
@@ -206,17 +211,6 @@ def _track_result(pieces: list[_Piece], curves: Curves, limits: TrustLimits) -> 
         yaw_deg=float(np.median(np.concatenate([p.track.yaw for p in pieces]))),
         nothing=() if offset else reasons,
     )
-
-
-def _answer(
-    pieces: list[_Piece], curves: Curves, sound: SoundFeatures, limits: TrustLimits
-) -> tuple[ClipOffset | None, tuple[str, ...]]:
-    """The file's offset from all of its windows, or the reason why there is none."""
-    if sound.loudest < _SILENT_RMS:
-        return None, ("the sound is silent throughout",)
-    if len(curves.times) < WINDOW_FRAMES:
-        return None, (f"too short: a face must be seen for at least {_LEAST_S:g} s",)
-    return _read_offset(pieces, curves, limits)
 
 
 def _read_offset(
