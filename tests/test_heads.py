@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from made_shards import TINY, wear_norms
+from syncnet.encoder import Encoder
 from syncnet.errors import InputError
 from syncnet.model.checkpoint import Trained
 from syncnet.model.export import export
@@ -53,6 +55,25 @@ def test_both_pairs_of_heads_are_exported(tmp_path: Path) -> None:
     assert max(parity.values()) < 1e-4
     narrow = export(trained, tmp_path / "narrow")
     assert (narrow.folder / "video_head.onnx").read_bytes() != (tmp_path / "wide" / "video_head.onnx").read_bytes()
+
+
+def test_a_model_can_stand_on_the_trunks_beside_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trained = Trained(wear_norms(SyncNet(replace(TINY, context=8, crop_size=111, embedding=256))), 3, {}, {})
+    export(trained, tmp_path / "plain", half=True)
+    export(trained, tmp_path / "wide", wide=True, half=True, trunks="plain")
+    assert sorted(p.name for p in (tmp_path / "wide").iterdir()) == [
+        "audio_head.onnx", "syncnet-model.json", "video_head.onnx"]
+    export(trained, tmp_path / "whole", wide=True, half=True)
+    crops = np.random.default_rng(0).integers(0, 256, (30, 111, 111), dtype=np.uint8)
+    light, whole = (Encoder(tmp_path / name, threads=1).embed_video(crops) for name in ("wide", "whole"))
+    assert np.array_equal(light, whole)
+    other = Trained(wear_norms(SyncNet(trained.model.config)), 3, {}, {})
+    with pytest.raises(InputError, match="not the video_trunk of this checkpoint"):
+        export(other, tmp_path / "stranger", wide=True, trunks="plain")
+    (tmp_path / "plain" / "audio_trunk.onnx").unlink()
+    with pytest.raises(InputError, match="not whole"):
+        Encoder(tmp_path / "wide", threads=1)
 
 
 def test_asking_for_heads_that_are_not_there_is_said(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ WINDOW_S = WINDOW_FRAMES / FPS
 
 EMBEDDING = 256
 DEFAULT_MODEL = "syncnet"
+PARTS = ("video_trunk", "video_head", "audio_trunk", "audio_head")
 
 _WEIGHTS = Path(__file__).parent / "weights"
 _EPS = 1e-2  # least standard deviation of a feature, so that one that never moves stays 0
@@ -40,6 +41,12 @@ class ModelInfo:
     name: str
     folder: Path
     description: dict[str, Any]
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The ONNX file of each part; a model may stand on the trunks of another one beside it."""
+        trunks = self.folder.parent / str(self.description["trunks"]) if "trunks" in self.description else self.folder
+        return {part: (trunks if part.endswith("trunk") else self.folder) / f"{part}.onnx" for part in PARTS}
 
     @property
     def identity(self) -> dict[str, str]:
@@ -82,10 +89,13 @@ class Encoder:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
 
+        files = self.model.files
+        absent = sorted(str(path) for path in files.values() if not path.is_file())
+        if absent:
+            raise InputError(f"the model {self.model.name} is not whole: {', '.join(absent)} missing.")
+
         def session(part: str) -> Any:
-            return ort.InferenceSession(
-                self.model.folder / f"{part}.onnx", options, providers=["CPUExecutionProvider"]
-            )
+            return ort.InferenceSession(files[part], options, providers=["CPUExecutionProvider"])
 
         self._video_trunk, self._video_head = session("video_trunk"), session("video_head")
         self._audio_trunk, self._audio_head = session("audio_trunk"), session("audio_head")
@@ -97,12 +107,23 @@ class Encoder:
         """
         if len(crops) < WINDOW_FRAMES:
             return np.zeros((0, EMBEDDING), np.float32)
+        return self.embed_video_features(self.video_features(crops))
+
+    def video_features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the picture trunk makes of every window, before the head: `(T, 111, 111)` uint8 -> `(T - 4, F)` float32.
+
+        T must be at least 5.
+        """
         mean, std = _picture_statistics(crops)
         features = [
             _run(self._video_trunk, ((crops[a:b].astype(np.float32) - mean) / std)[None])[0]
             for a, b in _chunks(len(crops), _VIDEO_CHUNK, WINDOW_FRAMES - 1)
         ]
-        return _run(self._video_head, standardise(np.concatenate(features)))
+        return np.concatenate(features)
+
+    def embed_video_features(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The embeddings of a stretch from its trunk features: `(W, F)` float32 -> `(W, 256)` float32."""
+        return _run(self._video_head, standardise(features))
 
     def embed_audio(self, mfcc: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed every window of twenty MFCC columns: `(13, N)` float32 -> `(N - 19, 256)` float32.

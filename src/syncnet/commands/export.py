@@ -21,6 +21,9 @@ def export(
     ] = None,
     int8_clips: Annotated[int, typer.Option(help="Clips used for the scales.")] = 40,
     half: Annotated[bool, typer.Option(help="Store weights as 16-bit floats: half the size, same speed.")] = False,
+    trunks: Annotated[
+        str | None, typer.Option(help="Write the heads only, to stand on the trunks of this model beside.")
+    ] = None,
     wide: Annotated[bool, typer.Option(help="With the heads that see 19 frames instead of 5.")] = False,
 ) -> None:
     """Turn a checkpoint into ONNX files that `syncnet` runs without PyTorch, checked against torch within 1e-4.
@@ -45,6 +48,8 @@ def export(
     trained = load_model(checkpoint)
     inputs = calibration_inputs(read_manifests(int8), trained.model.config, int8_clips) if int8 else None
     done = run(trained, out, name=name, version=version, licence=texts["licence"], card=texts["card"],
-               metrics=json.loads(texts["metrics"]) if texts["metrics"] else None, calibration=inputs, wide=wide, half=half)
+               metrics=json.loads(texts["metrics"]) if texts["metrics"] else None, calibration=inputs,
+               wide=wide, half=half, trunks=trunks)
     worst = max(done.parity.values())
-    typer.echo(f"{done.folder}: four ONNX files, at most {worst:.1e} from torch" + (", trunks in int8" if int8 else ""))
+    what = "heads" if trunks else "four ONNX files"
+    typer.echo(f"{done.folder}: {what}, at most {worst:.1e} from torch" + (", trunks in int8" if int8 else ""))

@@ -21,13 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from syncnet.encoder import PARTS
 from syncnet.errors import InputError
 from syncnet.model.checkpoint import Trained
 from syncnet.model.network import ConvNorm, SyncNet, VideoBlock
 from syncnet.model.onnx_file import add_texts, halve, quantise
 
 PARITY = 1e-4  # largest absolute difference to torch, in units of the output (features of about 1, radius 10)
-PARTS = ("video_trunk", "video_head", "audio_trunk", "audio_head")
+ALIKE = 0.05  # the same for trunks in 16-bit floats; others are far from it
 REGISTRY = "syncnet-model.json"
 OPSET = 17
 
@@ -122,9 +123,10 @@ class Exported:
 def export(trained: Trained, folder: Path, *, name: str | None = None, version: str = "1", licence: str = "",
            card: str = "", metrics: Mapping[str, Any] | None = None,
            calibration: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None,
-           wide: bool = False, half: bool = False) -> Exported:
+           wide: bool = False, half: bool = False, trunks: str | None = None) -> Exported:
     """Write the four graphs and `syncnet-model.json` into `folder`; `wide`: with the heads that see 19 frames.
 
+    `trunks`: write the heads only, to stand on the trunks of the model of that name in the folder beside.
     `half`: weights lie on disk as 16-bit floats and are computed with as 32-bit ones; what that moves is in the entry.
 
     `calibration`: pairs of standardised crops (T, 111, 111) and MFCC (13, N); if given, both trunks are written in
@@ -161,6 +163,10 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
             parity[part] = _difference(path, reference, example, axis)
             if parity[part] > PARITY:
                 raise InputError(f"{part}: the ONNX graph differs from torch by {parity[part]:.2g} (limit {PARITY:g}).")
+            if trunks is not None and part.endswith("trunk"):
+                beside = folder.parent / trunks / path.name
+                if not beside.is_file() or _difference(beside, reference, example, axis) > ALIKE:
+                    raise InputError(f"{beside} is not the {part} of this checkpoint: export that model from it first.")
             if calibration is not None and part.endswith("trunk"):
                 inputs = [c[0] if part == "video_trunk" else c[1] for c in calibration]
                 quantise(path, source, inputs)
@@ -181,9 +187,13 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
             "metrics": {**trained.metrics, **(metrics or {})}, "parity": parity,
             "moved_by_half_weights": moved, "licence": licence, "card": card,
         }
+        own = [part for part in PARTS if trunks is None or not part.endswith("trunk")]
+        if trunks is not None:
+            entry["trunks"] = trunks
+            entry["sha256"] = {f"{part}.onnx": sums[part] for part in own}
         registry = Path(scratch) / REGISTRY
         registry.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
-        for file in (*(f"{part}.onnx" for part in PARTS), REGISTRY):
+        for file in (*(f"{part}.onnx" for part in own), REGISTRY):
             os.replace(Path(scratch) / file, folder / file)
     return Exported(folder, parity)
 
