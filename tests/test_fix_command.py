@@ -81,8 +81,8 @@ def test_in_place(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_second_sound_track_is_repaired_alone(run: Run, tmp_path: Path) -> None:
-    source = make(tmp_path, "mkv", late_by(200))
-    two, out = tmp_path / "two.mkv", tmp_path / "fixed.mkv"
+    source = make(tmp_path, "mp4", late_by(200))
+    two, out = tmp_path / "two.mp4", tmp_path / "fixed.mp4"
     ffmpeg("-v", "error", "-i", source, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", two)
     told = run("fix", two, "-o", out, "--offset", "200", "--no-verify", "--audio-track", "1")
     assert told.code == 0, told.err
