@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from syncnet.repair import FixResult, NotBetter
     from syncnet.results import SyncResult, TrackResult
     from syncnet.speaker_analysis import SpeakersResult, speakers
+
+# The official builds of onnxruntime report to their maker unless told not to before they are loaded (its Privacy.md).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = [
