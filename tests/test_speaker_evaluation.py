@@ -74,6 +74,18 @@ def test_a_recording_is_measured_at_every_window() -> None:
     assert all(isinstance(f, TurnFigures) and f.accuracy > 0.9 for f in figures)
 
 
+def test_a_name_with_blanks_is_found_in_rttm(tmp_path: Path) -> None:
+    labels = tmp_path / "my panel.rttm"
+    labels.write_text("SPEAKER my_panel 1 0.200 4.800 <NA> <NA> anna <NA> <NA>\n")
+
+    def blank(path: Path) -> Watched:
+        seen = made(path)
+        return replace(seen, result=replace(seen.result, file=str(path)))
+
+    (figures,) = evaluate_recordings(read_labels(labels), ["my panel.mp4"], windows=(50,), watched=blank)
+    assert figures.accuracy > 0.9
+
+
 def test_faces_of_a_recording_are_measured() -> None:
     result = who_speaks(made(Path()))
     truth = [

@@ -48,3 +48,9 @@ def test_bridging_fills_inner_gaps_only(flags: list[bool], longest: int) -> None
         gaps = [b - a for a, b in runs(~filled[first:last])]
         assert all(gap > longest for gap in gaps)
     assert sum(b - a for a, b in runs(active)) == active.sum()
+
+
+def test_speech_little_louder_than_noise_is_heard() -> None:
+    active = voice_activity(energy((2, 15), (3, 16.5), (2, 15)))  # 6.5 dB
+    assert active[215:485].mean() > 0.9
+    assert active[:180].mean() < 0.1

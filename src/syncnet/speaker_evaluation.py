@@ -115,7 +115,7 @@ def evaluate_recordings(
     Raises `InputError` for what cannot be read, and where no label speaks of a recording.
     """
     paths = [Path(p) for p in recordings]
-    names = {p.stem for p in paths}
+    names = {n for p in paths for n in (p.stem, "_".join(p.stem.split()))}
     _check_names({_name(t) for t in truth}, names)
     seen = [watched(path, **options) for path in paths]
     figures: list[Figures] = []
@@ -126,13 +126,13 @@ def evaluate_recordings(
             rows = [row for result in results for row in face_rows(result)]
             figures.append(face_figures([r for r in faces if r.video in names], rows, window))
         else:
-            turns = [segment for result in results for segment in _visible(result)]
+            turns = [segment for result in results for segment in _as_rttm(result)]
             figures.append(turn_figures([s for s in _turns(truth) if s.recording in names], turns, window))
     return figures
 
 
-def _visible(result: SpeakersResult) -> list[Segment]:
-    """Turns on the clock of the sound; RTTM writes blanks in names as underscores, so they are read alike."""
+def _as_rttm(result: SpeakersResult) -> list[Segment]:
+    """Turns on the clock of the sound, the recording named as RTTM has it: with underscores for blanks."""
     return [replace(s, recording="_".join(s.recording.split())) for s in segments(result)]
 
 
@@ -150,7 +150,7 @@ def _name(label: FaceRow | Segment) -> str:
 
 
 def _check_names(labelled: set[str], given: set[str]) -> None:
-    if not labelled & {n for name in given for n in (name, "_".join(name.split()))}:
+    if not labelled & given:
         raise InputError(
             f"The labels are of {', '.join(sorted(labelled)[:5])}, the rest is of {', '.join(sorted(given)[:5])}: "
             "the name of a recording (without its ending) must be that in the labels."
