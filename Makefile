@@ -37,8 +37,9 @@ test: debian $(VENV)/installed-dev
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-accuracy: debian $(VENV)/installed
+accuracy: debian $(VENV)/installed-dev
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/scenes.py
 
 bench: debian $(VENV)/installed
 	$(BIN)/python benchmarks/speed.py

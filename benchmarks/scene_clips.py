@@ -1,0 +1,152 @@
+"""The clips that made scenes are composed of: eight seconds of one person each, followed once and kept on disk."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from functools import cache
+from itertools import takewhile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from corpus import SHARED
+from lr_asd import SIDE, face_square
+from numpy.typing import NDArray
+
+from syncnet.media import FPS, SAMPLE_RATE, Frame, frames, read_sound
+from syncnet.tracks import MouthTrack, mouth_tracks
+
+SECONDS = 8.0
+FRAMES = round(SECONDS * FPS)
+KEPT = Path(__file__).parents[1] / "runs" / "scene-clips"
+NATURAL = Path(__file__).parent / "natural_offsets.json"
+
+_FIRST_S = 0.4  # what is skipped at the start of a clip, where the sound may still be silent
+_MOST_TRAIN = 32  # people of the train split to tune on
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Eight seconds of somebody who talks.
+
+    `track`: mouth crops `(200, 111, 111)` and boxes, its start set to 0. `face`: `(200, 112, 112)` uint8, the picture
+    that LR-ASD takes. `sound`: `(128000,)` float32 at 16 kHz, from the time of the first picture on.
+    """
+
+    name: str
+    path: Path
+    start_s: float
+    track: MouthTrack
+    face: NDArray[np.uint8]
+    sound: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the manifest."""
+
+    name: str
+    path: Path
+    speaker: str
+    kind: str
+    corpus: str
+
+
+def chosen(split: str) -> list[Row]:
+    """One clip for every person of a split who is there for long enough; of `train` an even choice, real ones first.
+
+    Left out are clips whose natural offset is shown not to be zero: a scene of unknown truth measures nothing.
+    """
+    listed = SHARED / "data" / "manifest.csv"
+    if not listed.is_file():
+        raise SystemExit(f"no corpus: {listed} is missing (set SYNCNET_SHARED to the folder that holds data/).")
+    doubtful = set(json.loads(NATURAL.read_text())) if NATURAL.is_file() else set()
+    people: dict[str, Row] = {}
+    with listed.open(newline="") as file:
+        for line in csv.DictReader(file):
+            name = line["file"].removeprefix("clips/").rsplit(".", 1)[0]
+            if line["split"] == split and float(line["seconds"]) >= SECONDS + 2 * _FIRST_S and name not in doubtful:
+                path = SHARED / "data" / line["file"]
+                people.setdefault(line["speaker"], Row(name, path, line["speaker"], line["kind"], line["corpus"]))
+    rows = list(people.values())
+    if split == "train":
+        real = [r for r in rows if r.kind == "real"]
+        made = [r for r in rows if r.kind != "real"]
+        rows = _even(real, _MOST_TRAIN // 2) + _even(made, _MOST_TRAIN // 2)
+    return rows
+
+
+def _even(rows: list[Row], most: int) -> list[Row]:
+    count = min(most, len(rows))
+    return [rows[k * len(rows) // count] for k in range(count)]
+
+
+@cache
+def cast(row: Row) -> Cast | None:
+    """Eight seconds of a clip, from disk if they were cut before; None where its face is not seen for so long."""
+    kept = KEPT / f"{row.name.replace('/', '_')}.npz"
+    if not kept.is_file():
+        _cut(row, kept)
+    with np.load(kept) as found:
+        if "crops" not in found:
+            return None
+        parts = {key: found[key] for key in found.files}
+    seen = np.ones(FRAMES, bool)
+    track = MouthTrack(
+        0, 0, 0.0, parts["crops"], parts["boxes"], parts["size"], parts["yaw"], parts["mouth_open"], seen
+    )
+    return Cast(row.name, row.path, float(parts["start"]), track, parts["face"], parts["sound"])
+
+
+def _cut(row: Row, kept: Path) -> None:
+    """Follow the face of a clip through its first nine seconds and keep eight of them, or the news that it failed."""
+    pictures: list[Frame] = list(takewhile(lambda f: f.time < SECONDS + 1.5, frames(row.path)))
+    first = pictures[0].time
+    tracks = sorted(mouth_tracks(iter(pictures)), key=lambda t: -len(t.crops) * float(np.median(t.size)))
+    values: dict[str, NDArray[np.generic]] = {"failed": np.array(True)}
+    if tracks:
+        track = tracks[0]
+        skip = max(0, round((first + _FIRST_S - track.start) * FPS))
+        part = slice(skip, skip + FRAMES)
+        if len(track.crops) >= skip + FRAMES and track.seen[part].mean() > 0.95:
+            start = track.start + skip / FPS
+            values = {
+                "start": np.array(start),
+                "crops": track.crops[part],
+                "boxes": track.boxes[part],
+                "size": track.size[part],
+                "yaw": track.yaw[part],
+                "mouth_open": track.mouth_open[part],
+                "face": _faces(pictures, track, skip, round((track.start - first) * FPS)),
+                "sound": _sound(row.path, start),
+            }
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part_file = kept.with_suffix(".part.npz")
+    np.savez(part_file, **values)  # type: ignore[arg-type]
+    part_file.rename(kept)
+
+
+def _faces(pictures: list[Frame], track: MouthTrack, skip: int, begin: int) -> NDArray[np.uint8]:
+    out = np.empty((FRAMES, SIDE, SIDE), np.uint8)
+    for k in range(FRAMES):
+        out[k] = face_square(pictures[begin + skip + k].luma, track.boxes, skip + k)
+    return out
+
+
+def _sound(path: Path, start: float) -> NDArray[np.float32]:
+    sound = read_sound(path)
+    at = round((start - sound.start) * SAMPLE_RATE)
+    count = round(SECONDS * SAMPLE_RATE)
+    out = np.zeros(count, np.float32)
+    a, b = max(0, at), min(len(sound.samples), at + count)
+    out[a - at : b - at] = sound.samples[a:b]
+    return out
+
+
+def cast_of(split: str, most: int | None = None) -> list[Cast]:
+    """Everybody of a split who can be cast, in the order of the manifest."""
+    cv2.setNumThreads(1)
+    people = [cast(row) for row in chosen(split)[:most]]
+    return [person for person in people if person is not None]
