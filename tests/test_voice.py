@@ -1,7 +1,7 @@
 """Voice activity from log energy made by hand."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncnet.mfcc import mfcc
@@ -37,6 +37,7 @@ def test_a_louder_film_has_the_same_voice() -> None:
     np.testing.assert_array_equal(voice_activity(soft), voice_activity(loud))
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=60), st.integers(0, 10))
 def test_bridging_fills_inner_gaps_only(flags: list[bool], longest: int) -> None:
     active = np.array(flags, bool)
