@@ -155,7 +155,9 @@ def standardise(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _picture_statistics(crops: NDArray[np.uint8]) -> tuple[np.float32, np.float32]:
     """Mean and standard deviation over all pixels of a stretch, from its histogram (exact, no float copy)."""
-    counts = np.bincount(crops.reshape(-1), minlength=256).astype(np.float64)
+    counts = np.zeros(256)
+    for first in range(0, len(crops), _VIDEO_CHUNK):  # in parts, for counting takes eight bytes a pixel
+        counts += np.bincount(crops[first : first + _VIDEO_CHUNK].reshape(-1), minlength=256)
     levels = np.arange(256.0)
     mean = (counts * levels).sum() / counts.sum()
     variance = (counts * (levels - mean) ** 2).sum() / counts.sum()
