@@ -37,7 +37,10 @@ KEPT = Path(__file__).parents[1] / ".cache" / "accuracy"
 
 @dataclass(frozen=True)
 class Row:
-    """What one copy of a clip gave. `windows`: share of right windows by K, None where the face is seen for less."""
+    """What one copy of a clip gave.
+
+    `windows`: share of right windows by K, None where the face is seen for less. `model`: the one that was used.
+    """
 
     name: str
     corpus: str
@@ -50,6 +53,7 @@ class Row:
     trusted: bool
     windows: dict[int, float | None]
     reasons: tuple[str, ...]
+    model: str
 
     @property
     def error_ms(self) -> float:
@@ -68,13 +72,14 @@ def measure(clip: Clip, variant: Variant, model: str, kept: Path | None) -> Row:
     from syncnet.encoder import default_encoder
 
     cv2.setNumThreads(1)
+    encoder = default_encoder(model, threads=1)
     windows: dict[int, float | None] = dict.fromkeys(CONTEXTS)
     offset: float | None = None
     confidence = 0.0
     reasons: tuple[str, ...] = ()
     try:
         shown = seen(clip.path, variant, kept)
-        found = compare(shown.stretches, shown.sound, default_encoder(model, threads=1))
+        found = compare(shown.stretches, shown.sound, encoder)
     except SyncNetError as error:
         reasons = (str(error),)
     else:
@@ -97,6 +102,7 @@ def measure(clip: Clip, variant: Variant, model: str, kept: Path | None) -> Row:
         trusted=offset is not None and not reasons,
         windows=windows,
         reasons=reasons,
+        model=", ".join(f"{k} {v}" for k, v in encoder.model.identity.items()),
     )
 
 
@@ -192,18 +198,16 @@ def main() -> None:
             print(f"\r{n} of {len(jobs)} copies, {time.monotonic() - began:.0f} s", end="", file=sys.stderr, flush=True)
         rows = [run.result() for run in runs]
     print(file=sys.stderr)
-    report(rows, given.model)
+    report(rows)
     if given.json:
         given.json.write_text(json.dumps([asdict(r) for r in rows], indent=1))
 
 
-def report(rows: list[Row], model: str) -> None:
+def report(rows: list[Row]) -> None:
     """Print every table."""
-    from syncnet.encoder import find_model
-
-    identity = find_model(model).identity
+    models = sorted({r.model for r in rows})
     print("split: dev (people not trained on; one clip prompted the face finder's thresholds)")
-    print("model:", ", ".join(f"{k} {v}" for k, v in identity.items()))
+    print("model:", models[0] if len(models) == 1 else f"changed while it was measured: {' and '.join(models)}")
     print_plain(rows, "all clips, as published, truth 0")
     listed = natural_offsets()
     if listed:
@@ -218,7 +222,8 @@ def report(rows: list[Row], model: str) -> None:
     for r in rows:
         if r.variant == PUBLISHED and r.seconds >= LONG_S and not r.right:
             shown = "no answer" if r.offset_ms is None else f"{r.offset_ms:+7.1f} ms"
-            notes = ("trusted" if r.trusted else "unsure") + (" (listed)" if r.name in listed else "")
+            notes = "trusted" if r.trusted else "unsure" if r.offset_ms is not None else "; ".join(r.reasons)[:60]
+            notes += " (listed)" if r.name in listed else ""
             print(f"    {r.name:40s} {shown:>10s}  confidence {r.confidence:4.1f}  {notes}")
 
 
