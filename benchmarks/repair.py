@@ -25,6 +25,8 @@ from corpus import Clip, ffmpeg
 from corpus import clips as clips_of
 from true_shift import complaints, heard, kept, lag_ms
 
+from syncnet.encoder import DEFAULT_MODEL
+
 LONG_S = 4.0
 SHIFTS_MS = (80, -80, 160, -160, 320, -320, 640, -640, 900)
 CONTAINERS = {
@@ -193,7 +195,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, help="so many cases")
     parser.add_argument("--forced", action="store_true", help="tell the true offset: checks the writing alone")
     parser.add_argument("--mode", choices=("samples", "timestamps"), default="samples")
-    parser.add_argument("--model", default="syncnet")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rows", type=Path, help="keep every row in this file and go on from what it holds")
     given = parser.parse_args()

@@ -23,6 +23,7 @@ from corpus import ffmpeg
 from long_film import Film, Variant, make_film, off, variants, write
 from true_shift import Floats, heard, lag_ms
 
+from syncnet.encoder import DEFAULT_MODEL
 from syncnet.errors import SyncNetError
 from syncnet.timeline import Segment, Timeline
 
@@ -167,7 +168,7 @@ def main() -> None:
     parser.add_argument("--forced", action="store_true", help="tell the truth: checks the writing alone")
     parser.add_argument("--hours", type=float, help="repair one file of this many hours instead")
     parser.add_argument("--measured", action="store_true", help="with --hours: measure the offset, do not tell it")
-    parser.add_argument("--model", default="syncnet")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--rows", type=Path, help="write every row to this file, one JSON object a line")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

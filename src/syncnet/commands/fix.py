@@ -33,7 +33,9 @@ def fix(
     range_s: Annotated[float, typer.Option("--range", help="Search offsets up to this many seconds, 0.1 to 10.")] = 1.0,
     audio_track: Annotated[int, typer.Option(help="Which sound track, counted from 0.")] = 0,
     audio_codec: Annotated[str | None, typer.Option(help="Code the new sound as this instead of as it was.")] = None,
-    model: Annotated[str, typer.Option(help="Model by name, or a folder written by syncnet export.")] = "syncnet",
+    model: Annotated[
+        str | None, typer.Option(help="Model by name, or a folder written by syncnet export.", show_default="the best")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
@@ -53,6 +55,7 @@ def fix(
         raise InputError("say where the result goes: -o OUT, or --in-place to replace the original.")
 
     from syncnet.commands.progress import phase_progress
+    from syncnet.encoder import DEFAULT_MODEL
     from syncnet.mend import fix as mend
     from syncnet.repair_report import fix_dict, fix_lines
 
@@ -69,7 +72,7 @@ def fix(
                 in_place=in_place,
                 dry_run=dry_run,
                 verify=verify,
-                model=model,
+                model=model or DEFAULT_MODEL,
                 on_progress=on_progress,
             )
     except SyncNetError as error:
