@@ -14,6 +14,8 @@ from syncnet.curves import minima
 GROUP_WINDOWS = 250  # 10 s of speech: what a speaker or corpus must have to have an offset of its own
 STEADY_MS = 20.0  # halves of a group that differ by more are not steady
 NEAR_MS = 120.0  # how far from its corpus's offset a speaker's may lie, and a clip's from its speaker's
+ELSEWHERE_MS = 160.0  # from here on an offset is another one
+RIVAL = 0.5  # share of the best score elsewhere that is taken off: separates best on clips of 1.2 s (train split)
 COVER = 0.5  # share of the windows that must have sound at an offset
 LEAST_SPREAD_MS = 5.0
 
@@ -39,10 +41,24 @@ def scores(evidence: Evidence) -> NDArray[np.float64]:
     return np.where(enough, evidence.depth / np.sqrt(np.maximum(evidence.known, 1.0)), np.nan)
 
 
-def score_at(evidence: Evidence, offsets_ms: NDArray[np.float64], offset_ms: float, tolerance_ms: float) -> float:
+def peak_at(evidence: Evidence, offsets_ms: NDArray[np.float64], offset_ms: float, tolerance_ms: float) -> float:
     """The best score within `tolerance_ms` of an offset; -inf where there is no sound."""
     near = scores(evidence)[np.abs(offsets_ms - offset_ms) <= tolerance_ms + 1e-6]
     return float(np.nanmax(near)) if np.isfinite(near).any() else -np.inf
+
+
+def score_at(evidence: Evidence, offsets_ms: NDArray[np.float64], offset_ms: float, tolerance_ms: float) -> float:
+    """How well an offset fits: its peak, less half of the best one elsewhere; -inf where there is no sound.
+
+    What looks deep everywhere (a mouth that moves evenly, a noisy curve) says little of any one offset.
+    """
+    every = scores(evidence)
+    away = np.abs(offsets_ms - offset_ms)
+    near, far = every[away <= tolerance_ms + 1e-6], every[away >= ELSEWHERE_MS]
+    if not np.isfinite(near).any():
+        return -np.inf
+    rival = float(np.nanmax(far)) if np.isfinite(far).any() else 0.0
+    return float(np.nanmax(near)) - RIVAL * max(rival, 0.0)
 
 
 def best_offset(evidence: Evidence, offsets_ms: NDArray[np.float64], around_ms: float | None = None,

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
-LOW = (0.1, 0.5)  # the share of strangers' scores that counts as low: whoever scores there is taken to be wrong ...
-LOW_SCORES = 150.0  # ... so large that about this many of the clips would be low if all were wrong
+LEVELS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # quantiles of strangers' scores
 LEAST = 30  # clips that a line is drawn from; with fewer there is none
 
 
@@ -40,9 +39,14 @@ NOTHING = Line(-np.inf, 0.0, 0.0, 0.0, -np.inf, np.inf, 0)
 
 
 def wrong_share(scores: Numbers, strange: Numbers) -> float:
-    """Estimated share (0 to 1) of wrong clips among observed `scores` (N,), from those of strangers' sound (K,)."""
-    low = np.quantile(strange, float(np.clip(LOW_SCORES / max(len(scores), 1), *LOW)))
-    return min(1.0, float(np.mean(scores <= low)) / float(np.mean(strange <= low)))
+    """Estimated share (0 to 1) of wrong clips among observed `scores` (N,), from those of strangers' sound (K,).
+
+    At no level can more strangers' sound be than that share of all: the least ratio of both is taken. (Shifted clips
+    score below strangers, so that low levels alone would say too much.)
+    """
+    levels = np.quantile(strange, LEVELS)
+    ratios = [float(np.mean(scores <= level)) / float(np.mean(strange <= level)) for level in levels]
+    return min(1.0, *ratios)
 
 
 def draw_line(scores: Numbers, strange: Numbers, best: Numbers, *, found: float, lost: float, weight: float = 3.0
