@@ -165,6 +165,19 @@ def test_depths_are_those_of_the_curves_of_the_product(shards: Path, tmp_path: P
     assert fit.depth[0].max() > 2 * fit.stranger_depth.max()
 
 
+def test_strangers_are_found_where_speakers_stand_together(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fits_module, "CHUNK_FRAMES", 8 * 130)
+    clips = [replace(c, speaker="abc"[n // 8]) for n, c in enumerate(read_manifest(shards)[:24])]
+    fits = scored(clips, tmp_path)
+    assert all(f is not None and len(f.stranger_depth) >= 1 for f in fits)  # in the list's order there were none
+    plain = read_manifest(shards)[5]
+    alone = scored([plain], tmp_path / "alone")[0]
+    assert alone is not None and fits[5] is not None and len(alone.stranger_depth) == 0
+    assert np.allclose(alone.depth, fits[5].depth, atol=0.5)  # every fit is at its clip's place
+
+
 @settings(deadline=None)
 @given(st.integers(1, 2000), st.integers(1, 300))
 def test_spans_cover_everything_once(frames: int, most: int) -> None:

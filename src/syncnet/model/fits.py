@@ -85,16 +85,21 @@ def score_clips(model: SyncNet, clips: Sequence[Clip], *, store: Path, identity:
     """
     store.mkdir(parents=True, exist_ok=True)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fits: list[Fit | None] = []
+    fits: list[Fit | None] = [None] * len(clips)
     wanted = set()
-    for chunk in _chunks(clips):
+    # Speakers often stand together in a list; strangers come from the same chunk, so it must hold several.
+    order = sorted(range(len(clips)), key=lambda n: (hashlib.sha1(clips[n].key.encode()).digest(), n))
+    done = 0
+    for chunk in _chunks([clips[n] for n in order]):
         path = store / f"{_fingerprint(identity, chunk)}.npz"
         wanted.add(path.name)
         found = _load(path, len(chunk))
         if found is None:
             found = _score_chunk(model, chunk)
             _save(path, found)
-        fits += found
+        for n, fit in zip(order[done:], found, strict=False):
+            fits[n] = fit
+        done += len(chunk)
         if on_done:
             on_done(sum(c.frames for c in chunk))
     for stale in store.glob("*.npz"):
