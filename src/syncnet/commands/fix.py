@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from syncnet.errors import InputError, SyncNetError
+from syncnet.model_names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from syncnet.repair_plan import Mode
@@ -33,9 +34,7 @@ def fix(
     range_s: Annotated[float, typer.Option("--range", help="Search offsets up to this many seconds, 0.1 to 10.")] = 1.0,
     audio_track: Annotated[int, typer.Option(help="Which sound track, counted from 0.")] = 0,
     audio_codec: Annotated[str | None, typer.Option(help="Code the new sound as this instead of as it was.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Model by name, or a folder written by syncnet export.", show_default="the best")
-    ] = None,
+    model: Annotated[str, typer.Option(help="Model by name, or a folder written by syncnet export.")] = DEFAULT_MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
@@ -55,7 +54,6 @@ def fix(
         raise InputError("say where the result goes: -o OUT, or --in-place to replace the original.")
 
     from syncnet.commands.progress import phase_progress
-    from syncnet.encoder import DEFAULT_MODEL
     from syncnet.mend import fix as mend
     from syncnet.repair_report import fix_dict, fix_lines
 
@@ -72,7 +70,7 @@ def fix(
                 in_place=in_place,
                 dry_run=dry_run,
                 verify=verify,
-                model=model or DEFAULT_MODEL,
+                model=model,
                 on_progress=on_progress,
             )
     except SyncNetError as error:
