@@ -38,6 +38,7 @@ test: debian $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 accuracy: debian $(VENV)/installed-dev
+	$(BIN)/python benchmarks/accuracy.py --plain --model syncnet
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/scenes.py
 

@@ -23,6 +23,7 @@ from corpus import Clip, clips, even
 from seen import seen
 from variants import DRESSES, PUBLISHED, SHIFTED, Variant, shifted
 
+from syncnet.encoder import DEFAULT_MODEL
 from syncnet.errors import SyncNetError
 from syncnet.protocol import accuracy
 
@@ -183,7 +184,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"an even choice of {QUICK} clips")
     parser.add_argument("--plain", action="store_true", help="clips as published only: no shifts, no other dress")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--model", default="syncnet")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--no-cache", action="store_true", help="look at every file anew and keep nothing")
     parser.add_argument("--json", type=Path, help="also write every row to this file")
     given = parser.parse_args()

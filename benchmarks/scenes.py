@@ -20,7 +20,7 @@ from scene_make import KINDS, NOBODY, OFFSCREEN, made_scenes
 from scene_run import Named, PeerWatcher, Seen, Watcher, named, peer_named
 
 from syncnet.active_speaker import WINDOWS
-from syncnet.encoder import Encoder
+from syncnet.encoder import DEFAULT_MODEL, Encoder
 from syncnet.speaker_metrics import agreement, average_precision
 from syncnet.speaker_model import shipped_model
 
@@ -123,24 +123,25 @@ def _verdict(label: str, measured: float, wanted: float) -> None:
     print(f"  {label:40s} wanted {wanted:5.1f} %  measured {measured:5.1f} %  {verdict}")
 
 
-def watch_all(split: str, model: str, seed: int) -> list[Seen]:
-    """All made scenes of a split, each seen once."""
+def watch_all(split: str, model: str, seed: int, every: int = 1) -> list[Seen]:
+    """All made scenes of a split, or every so many of them, each seen once."""
     cv2.setNumThreads(1)
     people = cast_of(split)
     watcher = Watcher(Encoder(model, threads=1))
     scenes = []
-    for number, scene in enumerate(made_scenes(people, seed), 1):
-        scenes.append(watcher.watch(scene))
-        print(f"\r{split}: {number} scenes of {len(people)} people", end="", file=sys.stderr, flush=True)
+    for number, scene in enumerate(made_scenes(people, seed)):
+        if number % every == 0:
+            scenes.append(watcher.watch(scene))
+        print(f"\r{split}: {number + 1} scenes of {len(people)} people", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return scenes
 
 
-def measure(model: str, *, peer: bool, films: bool) -> None:
+def measure(model: str, *, peer: bool, films: bool, every: int) -> None:
     """Print the tables on dev."""
-    scenes = watch_all("dev", model, DEV_SEED)
+    scenes = watch_all("dev", model, DEV_SEED, every)
     window = shipped_model().window
-    print(f"split: dev, seed {DEV_SEED}; model {model}; default window {window}; constants chosen on train")
+    print(f"split: dev, seed {DEV_SEED}, {len(scenes)} scenes; model {model}; constants (window {window}) from train")
     windows = sorted({*WINDOWS, window})
     found = table("syncnet speakers", scenes, lambda w: [named(s, w) for s in scenes], windows)
     if peer:
@@ -161,10 +162,11 @@ def measure(model: str, *, peer: bool, films: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="syncnet")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--tune", action="store_true", help="choose the constants on train and write them down")
     parser.add_argument("--no-peer", action="store_true", help="leave LR-ASD out (it needs PyTorch)")
     parser.add_argument("--no-films", action="store_true", help="leave out the scenes that are filmed and read back")
+    parser.add_argument("--every", type=int, default=1, help="only every so many of the scenes, to be quicker")
     given = parser.parse_args()
     if not (SHARED / "data" / "manifest.csv").is_file():
         print(f"no made scenes: there is no corpus at {SHARED} (set SYNCNET_SHARED).", file=sys.stderr)
@@ -172,12 +174,12 @@ def main() -> None:
     if given.tune:
         from scene_tune import tune
 
-        tune(watch_all("train", given.model, TRAIN_SEED), given.model)
+        tune(watch_all("train", given.model, TRAIN_SEED, given.every), given.model)
         return
     peer = not given.no_peer and WEIGHTS.is_file()
     if not peer and not given.no_peer:
         print(f"the peer is left out: there are no weights at {Path(WEIGHTS)}.", file=sys.stderr)
-    measure(given.model, peer=peer, films=not given.no_films)
+    measure(given.model, peer=peer, films=not given.no_films, every=given.every)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from syncnet.encoder import DEFAULT_MODEL
 from syncnet.errors import SyncNetError
 from syncnet.model.held_out import is_held_out
 from syncnet.model.prepare import find_sources
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--clips", type=int, default=120)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--model", default="syncnet")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     sources = [s for f in given.folders for s in find_sources(f, split="train") if is_held_out(s.speaker, HELD_OUT)]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncnet.analysis import embed_sound, sound_features
-from syncnet.encoder import DEFAULT_MODEL, WINDOW_S, default_encoder
+from syncnet.encoder import EMBEDDING_MODEL, WINDOW_S, default_encoder
 from syncnet.media import FPS, frames
 from syncnet.tracks import mouth_tracks
 
@@ -34,11 +34,11 @@ class Embeddings:
 
 
 def embed(
-    path: str | PathLike[str], *, model: str | Path = DEFAULT_MODEL, audio_track: int = 0, range_s: float = 1.0
+    path: str | PathLike[str], *, model: str | Path = EMBEDDING_MODEL, audio_track: int = 0, range_s: float = 1.0
 ) -> Iterator[Embeddings]:
     """Yield the embeddings of every face track of a file, stretch by stretch, as they are computed.
 
-    Raises `InputError` for what cannot be read or has no picture or no sound.
+    By default those of the model whose windows see their own 0.2 s only. Raises `InputError` for what cannot be read or has no picture or no sound.
     """
     encoder = default_encoder(str(model))
     problems: list[str] = []

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from syncnet.errors import InputError
 from syncnet.media import FPS
+from syncnet.model_names import DEFAULT_MODEL as DEFAULT_MODEL
+from syncnet.model_names import EMBEDDING_MODEL as EMBEDDING_MODEL
 
 WINDOW_FRAMES = 5
 """Frames in a video window: 0.2 s at 25 fps."""
@@ -25,7 +27,6 @@ WINDOW_S = WINDOW_FRAMES / FPS
 """Length of a window in seconds; windows are named by the time of their middle, `WINDOW_S / 2` after their start."""
 
 EMBEDDING = 256
-DEFAULT_MODEL = "syncnet"
 PARTS = ("video_trunk", "video_head", "audio_trunk", "audio_head")
 
 _WEIGHTS = Path(__file__).parent / "weights"

@@ -11,6 +11,7 @@ import typer
 from syncnet.commands.output import check_picture, check_writable, write_text
 from syncnet.commands.verdict_options import CHECK_HELP, NORM_HELP, TOLERANCE_HELP, limits_from, worse
 from syncnet.errors import InputError, SyncNetError
+from syncnet.model_names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from syncnet.results import SyncResult
@@ -21,7 +22,7 @@ def detect(
     range_s: Annotated[float, typer.Option("--range", help="Search offsets up to this many seconds, 0.1 to 10.")] = 1.0,
     audio_track: Annotated[int, typer.Option(help="Which sound track, counted from 0.")] = 0,
     track: Annotated[int | None, typer.Option(help="Answer from this face track alone (its id).")] = None,
-    model: Annotated[str, typer.Option(help="Model by name, or a folder written by syncnet export.")] = "syncnet",
+    model: Annotated[str, typer.Option(help="Model by name, or a folder written by syncnet export.")] = DEFAULT_MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file and line.")] = False,
     csv_out: Annotated[Path | None, typer.Option("--csv", help="Write a table of single windows.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw distances and offsets over time (one file only).")] = None,

@@ -12,6 +12,7 @@ import typer.core
 from syncnet.commands.evaluate_speakers import speakers
 from syncnet.commands.output import check_writable, write_text
 from syncnet.errors import InputError
+from syncnet.model_names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from syncnet.model.evaluate import Figures
@@ -53,7 +54,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stder
 def sync(
     paths: Paths,
     split: Split = None,
-    model: Model = "syncnet",
+    model: Model = DEFAULT_MODEL,
     limit: Limit = None,
     held_out: HeldOut = None,
     jobs: Jobs = 1,
@@ -107,7 +108,7 @@ def calibrate(
     paths: Paths,
     out: Annotated[Path, typer.Option(help="File for the fit (JSON).")],
     split: Split = "train",
-    model: Model = "syncnet",
+    model: Model = DEFAULT_MODEL,
     limit: Limit = None,
     held_out: HeldOut = None,
     jobs: Jobs = 1,

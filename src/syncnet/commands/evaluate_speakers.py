@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from syncnet.errors import InputError
+from syncnet.model_names import DEFAULT_MODEL
 
 
 def speakers(
@@ -24,7 +25,7 @@ def speakers(
     window: Annotated[
         list[int] | None, typer.Option(help="Window in frames; repeat it for several. 10, 25, 50, 75, 100 otherwise.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Model by name, or a folder written by syncnet export.")] = "syncnet",
+    model: Annotated[str, typer.Option(help="Model by name, or a folder written by syncnet export.")] = DEFAULT_MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from syncnet.commands.output import check_picture, check_writable, write_text
 from syncnet.errors import InputError, SyncNetError
+from syncnet.model_names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from syncnet.speaker_analysis import SpeakersResult
@@ -28,7 +29,7 @@ def speakers(
     ] = None,
     people: Annotated[bool, typer.Option(help="Give faces that look alike in several shots one name.")] = False,
     audio_track: Annotated[int, typer.Option(help="Which sound track, counted from 0.")] = 0,
-    model: Annotated[str, typer.Option(help="Model by name, or a folder written by syncnet export.")] = "syncnet",
+    model: Annotated[str, typer.Option(help="Model by name, or a folder written by syncnet export.")] = DEFAULT_MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file and line.")] = False,
     csv_out: Annotated[
         Path | None, typer.Option("--csv", help="Write every face at every frame in the AVA-ActiveSpeaker layout.")
