@@ -103,18 +103,27 @@ def test_movement_grows_with_the_opening_and_not_with_the_rest(depth: float, sca
     assert lip_movement(np.float32(scale) * lips(60, depth), seen) == pytest.approx(scale * one, abs=1e-4)
 
 
-def curves(depth: float, seed: int, seconds: float = 8.0, at_ms: float = 80.0) -> Curves:
-    """Distances of windows whose valleys lie anywhere, and by `depth` also at one offset."""
+def curves(depth: float, seed: int, seconds: float = 8.0, at_ms: float = 80.0, drift_ms: float = 0.0) -> Curves:
+    """Distances of windows whose valleys lie anywhere, and by `depth` also at one offset that drifts by `drift_ms`."""
     rng = np.random.default_rng(seed)
     windows = round(seconds * 25)
     rough = rng.standard_normal((windows + 4, len(OFFSETS) + 8)).cumsum(0).cumsum(1)
     smooth = (rough[4:] - rough[:-4])[:, 8:] - (rough[4:] - rough[:-4])[:, :-8]
-    valley = depth * np.exp(-(((OFFSETS * 1000 - at_ms) / 50) ** 2))
+    place = at_ms + drift_ms * np.linspace(-0.5, 0.5, windows)[:, None]
+    valley = depth * np.exp(-(((OFFSETS * 1000 - place) / 50) ** 2))
     return Curves(np.asarray(np.arange(windows) / 25), OFFSETS, (13 + smooth / 6 - valley).astype(np.float32))
 
 
 def test_windows_that_share_an_offset_are_no_chance() -> None:
     assert not any(is_chance(clip_offset(curves(2.0, seed)), TrustLimits()) for seed in range(10))
+
+
+def test_windows_that_agree_with_later_ones_but_not_with_all_are_no_chance() -> None:
+    """A recording whose sound drifts from 0.9 s early to 0.9 s late has no one offset, but is no guess either."""
+    drifting = [clip_offset(curves(3.0, seed, seconds=60.0, at_ms=0.0, drift_ms=1800.0)) for seed in range(3)]
+    shares = [float(np.mean(np.abs(clip.windows.offset_ms - clip.offset_ms) <= 80)) for clip in drifting]
+    assert max(shares) < 0.3, "few windows should lie near any one offset"
+    assert not any(is_chance(clip, TrustLimits()) for clip in drifting)
 
 
 def test_windows_that_share_none_are_chance_more_often_than_not_and_never_trusted() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnet.offset import ClipOffset, TrustLimits, agreement
+from syncnet.media import FPS
+from syncnet.offset import WINDOWS_PER_DRAW, ClipOffset, TrustLimits, agreement
 from syncnet.voice import DB, QUIET
 
 STEADY_DB = 4.0
@@ -22,6 +23,7 @@ STILL = 0.006
 _STRETCH = 25  # frames over which a movement is sought: a word takes less than a second
 _STEADY = 3  # frames averaged before comparing, against the jitter of the landmarks
 _COLUMNS = 9  # columns of sound averaged before comparing: about the length of a short syllable
+_LATER = 25  # windows, a second: so far apart they share neither picture nor sound
 _FLOOR = 0.1  # quantile of the level that stands for the pauses
 
 
@@ -56,13 +58,29 @@ def lip_movement(mouth_open: NDArray[np.float32], seen: NDArray[np.bool_]) -> fl
 
 
 def is_chance(clip: ClipOffset, limits: TrustLimits) -> bool:
-    """Whether an answer says no more than a guess: windows agree no better than chance, and it could be anywhere.
+    """Whether an answer says no more than a guess: there is no sign at all that picture and sound have to do.
 
-    Anywhere: the interval covers more than half of the offsets searched. Clips too short for one are not judged.
+    No more of the windows agree with it than by chance, its interval covers more than half of the offsets searched, and
+    windows a second apart agree with each other no better than by chance either (they do where the offset drifts or
+    steps, and so is many things but not a guess). Clips too short for an interval are not judged.
     """
     if clip.interval_ms is None:
         return False
     low, high = clip.interval_ms
     span_ms = float(clip.offsets_s[-1] - clip.offsets_s[0]) * 1000.0
     share, by_chance = agreement(clip, limits)
-    return share < by_chance and high - low > span_ms / 2
+    return share < by_chance and high - low > span_ms / 2 and not _later_ones_agree(clip, limits, span_ms)
+
+
+def _later_ones_agree(clip: ClipOffset, limits: TrustLimits, span_ms: float) -> bool:
+    """Whether windows agree with those a second later, by as many standard errors as are asked for."""
+    times, offsets = clip.windows.times, clip.windows.offset_ms
+    apart = times[_LATER:] - times[:-_LATER]
+    difference = np.abs(offsets[_LATER:] - offsets[:-_LATER])[np.abs(apart - _LATER / FPS) < 0.5 / FPS]
+    difference = difference[np.isfinite(difference)]
+    if len(difference) == 0:
+        return False
+    near = min(limits.agree_ms / span_ms, 1.0)
+    chance = near * (2.0 - near)  # of two points drawn evenly from the span
+    spread = np.sqrt(chance * (1.0 - chance) * WINDOWS_PER_DRAW / len(difference))
+    return bool(np.mean(difference <= limits.agree_ms) >= chance + limits.agree_sigmas * spread)
