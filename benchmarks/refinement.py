@@ -104,8 +104,8 @@ def plant_in_scores(clips: Sequence[Clip], fits: Sequence[Fit | None], seed: int
             plants.append(Plant(clip.key, "wrong sound"))
         else:
             hops = int(rng.choice([-1, 1]) * rng.integers(round(SHIFT_MS[0] / 10), round(SHIFT_MS[1] / 10) + 1))
-            moved = {name: _moved(getattr(fit, name), hops) for name in ("depth", "known", "votes", "stranger_depth")}
-            changed[n] = replace(fit, **moved)
+            changed[n] = replace(fit, depth=_moved(fit.depth, hops), known=_moved(fit.known, hops),
+                                 votes=_moved(fit.votes, hops), stranger_depth=_moved(fit.stranger_depth, hops))
             plants.append(Plant(clip.key, "shift", 10.0 * hops))
     return changed, plants
 

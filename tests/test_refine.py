@@ -39,7 +39,7 @@ class Watcher(nn.Module):
         dark = -crops[:, :, 8:24, 8:24].mean((2, 3))
         video = dark.unfold(1, 5, 1)
         loud = mfcc[:, 0].unfold(1, 20, 1)  # (B, N - 19, 20)
-        audio = loud.unflatten(2, (5, 4)).mean(3)
+        audio = loud.reshape(*loud.shape[:2], 5, 4).mean(3)
         return 10 * self._centred(video, None), 10 * self._centred(audio, mask)
 
     @staticmethod

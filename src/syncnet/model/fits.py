@@ -54,7 +54,7 @@ class Fit:
 def offsets_ms(range_s: float = RANGE_S) -> NDArray[np.float64]:
     """The offsets (M,) that a fit compares, in ms: negative audio early, positive audio late."""
     reach = round(range_s * 100)
-    return np.arange(-reach, reach + 1) * 10.0
+    return np.asarray(np.arange(-reach, reach + 1) * 10.0, np.float64)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _embed(model: SyncNet, batch: Sequence[tuple[Clip, _Stretch]]) -> list[_Embe
     mask = torch.from_numpy(np.stack([s.mask for s in snippets]))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         video, audio = model(crops, mfcc, mask, wide=model.config.context > 0)
-    return [_Embedded(v, a, s.mask, np.round(s.audio_times.astype(np.float64), 3))
+    return [_Embedded(v, a, s.mask, np.asarray(s.audio_times.astype(np.float64).round(3), np.float64))
             for v, a, s in zip(video.float().numpy(), audio.float().numpy(), snippets, strict=True)]
 
 

@@ -192,8 +192,8 @@ def _own_offsets(clips: Sequence[Clip], fits: Sequence[Fit | None], expected: Se
             halves.append((a, b, int(fit.windows.sum())))
     constant = error_constant(halves)
     groups: dict[str, list[int]] = defaultdict(list)
-    for n in np.flatnonzero(np.isfinite(own)):
-        groups[clips[n].corpus].append(int(n))
+    for n in np.flatnonzero(np.isfinite(own)).tolist():
+        groups[clips[n].corpus].append(n)
     spread = {}
     for name, members in groups.items():
         variances = [constant / fits[n].windows.sum() for n in members]  # type: ignore[union-attr]
