@@ -136,7 +136,7 @@ def table(rows: list[Row], minutes: float) -> None:
 
 def long_file(folder: Path, hours: float, measured: bool, model: str) -> None:
     """Undo a known shift in a file of hours and print memory, time and what is left."""
-    film = make_film(folder, 120.0)
+    film = make_film(folder, min(120.0, hours * 600))
     shift = 240.0
     late = Variant("late", "constant", (0.0, film.seconds), ((shift, 0.0),))
     short, long, out = folder / "short.mp4", folder / "long.mp4", folder / "fixed.mp4"
@@ -156,7 +156,7 @@ def long_file(folder: Path, hours: float, measured: bool, model: str) -> None:
     print(f"  {used.ru_utime + used.ru_stime:.0f} s of processor time, {long.stat().st_size / 1e6:.0f} MB in")
     if out.exists():
         was, now = heard(long), heard(out)
-        for minute in np.linspace(1, hours * 60 - 2, 5):
+        for minute in np.linspace(0.5, max(1.0, hours * 60 - 1.5), 5):
             left = lag_ms(now, was, minute * 60 + 1.0, 10.0)
             print(f"  at {minute:5.1f} min the sound now comes {-left:.1f} ms earlier than it did")
 

@@ -42,7 +42,7 @@ def picture_start(path: Path) -> float:
 
 def heard(path: Path) -> Floats:
     """The first sound track as mono 16 kHz from the time of the first picture on."""
-    at_zero = f"aresample={RATE}:async=1:first_pts=0"
+    at_zero = f"aresample={RATE}:async=1:min_hard_comp=0.01:first_pts=0"  # gaps from 10 ms on count, not only from 100
     raw, _ = run(
         "ffmpeg", "-v", "error", "-copyts", "-i", path, "-map", "0:a:0", "-af", at_zero, "-ac", "1", "-f", "f32le", "-"
     )
