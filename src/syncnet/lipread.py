@@ -65,13 +65,15 @@ class LipReader:
     def __init__(self, folder: Path | None = None, encoder: Encoder | None = None, *, threads: int = 2) -> None:
         """`folder`: what `syncnet lipread train` wrote; None: the classifier in the package.
 
+        `encoder`: None: the one that the classifier names.
+
         Raises InputError where there is none, or where it learned from another encoder.
         """
         import onnxruntime as ort
 
         self.folder = folder or SHIPPED
         self.card = read_card(self.folder)
-        self.encoder = encoder or Encoder(threads=threads)
+        self.encoder = encoder or Encoder(self.card["encoder"]["name"], threads=threads)
         learned, given = self.card["encoder"].get("hash"), self.encoder.model.identity.get("hash")
         if learned != given:
             raise InputError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from syncnet.encoder import Encoder
+from syncnet.errors import InputError
 from syncnet.lipread import classifier_input
 from syncnet.model.lip_network import LipClassifier, LipConfig, Source, lip_loss
 from syncnet.model.network import Head
@@ -193,11 +194,17 @@ def inputs_for(features: Sequence[Features], source: Source, encoder: Encoder) -
 
 
 def head_of(encoder: Encoder) -> Head:
-    """The picture head of a model folder as a torch module, to learn along."""
+    """The picture head of a model as a torch module, to learn along. Raises InputError for a head of another kind."""
     from onnx import load, numpy_helper
 
-    graph = load(str(encoder.model.folder / "video_head.onnx")).graph
-    weights = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+    graph = load(str(encoder.model.files["video_head"])).graph
+    weights = {
+        t.name.removesuffix(".half"): torch.from_numpy(numpy_helper.to_array(t).astype(np.float32))
+        for t in graph.initializer
+    }
+    missing = {"hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "out.weight", "out.bias"} - set(weights)
+    if missing:
+        raise InputError(f"the head of {encoder.model.name} is not one that can learn along: use --input features.")
     hidden, features = weights["hidden.weight"].shape
     radius = float(encoder.model.description["config"]["radius"])
     head = Head(features, hidden, weights["out.weight"].shape[0], radius)
