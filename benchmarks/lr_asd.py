@@ -128,5 +128,6 @@ class Peer:
         return gru(x)[0]
 
     def _normed(self, x: Any, name: str) -> Any:
-        values = (self._state[f"{name}.{k}"] for k in ("running_mean", "running_var", "weight", "bias"))
-        return self._torch.nn.functional.batch_norm(x, *values, eps=_EPS)
+        mean, var = self._state[f"{name}.running_mean"], self._state[f"{name}.running_var"]
+        weight, bias = self._state[f"{name}.weight"], self._state[f"{name}.bias"]
+        return self._torch.nn.functional.batch_norm(x, mean, var, weight, bias, eps=_EPS)

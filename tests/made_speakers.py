@@ -66,7 +66,7 @@ def watched(
     shift = round(100 * offset_s)
     return Watched(
         result=result,
-        boxes={n: np.tile(np.float32(places[n]), (len(own), 1)) for n, own in enumerate(speaks)},
+        boxes={n: np.tile(np.array(places[n], np.float32), (len(own), 1)) for n, own in enumerate(speaks)},
         portraits={n: Portrait(starts[n], places[n], 50.0) for n in range(len(speaks))},
         log_energy=np.roll(energy, shift),
         sound_start=0.0,
@@ -92,7 +92,7 @@ def finished(file: str = "panel.mp4", seconds: float = 4.0, start: float = 0.0) 
         spoken = flags(frames, (a, b))
         faces.append(
             FaceSpeech(
-                id=n, shot=0, person=name, start_s=start, boxes=np.tile(np.float32(box), (frames, 1)),
+                id=n, shot=0, person=name, start_s=start, boxes=np.tile(np.array(box, np.float32), (frames, 1)),
                 score=np.where(spoken, 2.0, 0.1).astype(np.float32),
                 probability=np.where(spoken, 0.9, 0.1).astype(np.float32),
                 state=spoken.astype(np.int8), face_px=50.0,

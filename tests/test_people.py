@@ -19,8 +19,8 @@ class Track:
     end_s: float
 
 
-HERE = np.tile(np.float32([10, 10, 50, 60]), (25, 1))
-THERE = HERE + np.float32([100, 0, 100, 0])
+HERE = np.tile(np.array([10, 10, 50, 60], np.float32), (25, 1))
+THERE = HERE + np.array([100, 0, 100, 0], np.float32)
 PORTRAIT = Portrait(0.0, (10.0, 10.0, 50.0, 60.0), 1.0)
 
 

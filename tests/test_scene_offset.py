@@ -5,12 +5,12 @@ import pytest
 
 from made_speakers import curves, flags
 from syncnet.active_speaker import scale
-from syncnet.scene_offset import scene_offset
+from syncnet.scene_offset import SceneOffset, scene_offset
 
 T = 250
 
 
-def found(*tracks: tuple[np.ndarray, float], shots: list[int] | None = None):  # type: ignore[no-untyped-def]
+def found(*tracks: tuple[np.ndarray, float], shots: list[int] | None = None) -> SceneOffset:
     made = [curves(line, n + 5, offset_s=offset) for n, (line, offset) in enumerate(tracks)]
     return scene_offset(made, shots or [0] * len(made), scale(made).spread)
 

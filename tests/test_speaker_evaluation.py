@@ -13,6 +13,7 @@ from syncnet.errors import InputError
 from syncnet.speaker_analysis import Watched, who_speaks
 from syncnet.speaker_evaluation import (
     FaceFigures,
+    Figures,
     TurnFigures,
     compare_tables,
     evaluate_recordings,
@@ -107,7 +108,8 @@ def test_recordings_of_other_names_are_refused_before_they_are_read() -> None:
 
 
 def test_figures_in_words_and_json() -> None:
-    figures = [FaceFigures(25, float("nan"), 0.5, 0.25, 0.2, 0.3, 1.0, 10), TurnFigures(0, 0.75, 0.5, 40)]
+    faces = FaceFigures(25, float("nan"), 0.5, 0.25, 0.2, 0.3, 1.0, 10)
+    figures: list[Figures] = [faces, TurnFigures(0, 0.75, 0.5, 40)]
     lines = figures_table(figures)
     assert "window   25" in lines[0] and "AP     -" in lines[0] and "accuracy  50.0 %" in lines[0]
     assert lines[1].startswith("as given") and "75.0 %" in lines[1] and "40 moments" in lines[1]

@@ -23,6 +23,10 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def read(path: Path) -> np.ndarray:
+    return np.asarray(cv2.imread(str(path)))
+
+
 @needs_ffmpeg
 def test_thumbnails_show_each_person(film: Path, tmp_path: Path) -> None:
     pictures = thumbnails(finished(), film)
@@ -31,14 +35,14 @@ def test_thumbnails_show_each_person(film: Path, tmp_path: Path) -> None:
     assert pictures["A"][64, 64, 2] > 150 > pictures["B"][64, 64, 2]
     save_thumbnails(pictures, tmp_path / "people")
     assert sorted(p.name for p in (tmp_path / "people").iterdir()) == ["A.png", "B.png"]
-    assert (cv2.imread(str(tmp_path / "people" / "A.png")) == pictures["A"]).all()
+    np.testing.assert_array_equal(read(tmp_path / "people" / "A.png"), pictures["A"])
 
 
 def test_the_timeline_is_green_where_somebody_speaks(tmp_path: Path) -> None:
     path = tmp_path / "who.png"
     result = replace(finished(), shots=(0.0, 2.5))
     save_timeline(result, {"A": np.full((128, 128, 3), 90, np.uint8)}, path)
-    picture = cv2.imread(str(path)).astype(int)
+    picture = read(path).astype(int)
     blue, green, red = picture[..., 0], picture[..., 1], picture[..., 2]
     assert ((green > red + 40) & (green > blue + 40)).sum() > 2000  # sure turns
     assert ((red > blue + 60) & (green > blue + 40) & (red > green)).sum() > 1000  # the unsure one, amber

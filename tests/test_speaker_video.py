@@ -46,12 +46,13 @@ def pictures(path: Path) -> list[np.ndarray]:
 def sound_packets(path: Path) -> list[tuple[float, bytes]]:
     with open_media(path) as container:
         stream = container.streams.audio[0]
-        return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(stream) if p.size]
+        return [(float((p.pts or 0) * p.time_base), bytes(p)) for p in container.demux(stream) if p.size]
 
 
 def colour_at(picture: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
     """Mean colour of the lower edge of a box."""
-    return picture[round(box[3]) - 1 : round(box[3]) + 1, round(box[0]) + 5 : round(box[2]) - 5].mean(axis=(0, 1))
+    edge = picture[round(box[3]) - 1 : round(box[3]) + 1, round(box[0]) + 5 : round(box[2]) - 5]
+    return np.asarray(edge.mean(axis=(0, 1)))
 
 
 def test_boxes_are_green_for_speaking_and_red_for_silent(film: Callable[..., Path], tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_unsure_faces_are_amber_and_scores_and_offset_are_written() -> None:
 
 def test_labels_stay_within_the_picture() -> None:
     result = finished()
-    corner = replace(result.faces[0], boxes=np.tile(np.float32([290, -20, 360, 10]), (100, 1)))
+    corner = replace(result.faces[0], boxes=np.tile(np.array([290, -20, 360, 10], np.float32), (100, 1)))
     picture = np.full((180, 320, 3), 128, np.uint8)
     draw(picture, 0.0, [corner], result)
     assert (np.abs(picture[:20, 220:].astype(int) - GREEN).sum(axis=2) < 30).any()
