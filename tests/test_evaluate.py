@@ -138,7 +138,8 @@ def test_tables_words_csv_and_pictures(tmp_path: Path) -> None:
     assert summary["unseen"] == 0.5  # 200 ms late as measured leaves 200 ms early
     names = {(way, name): len(part) for way, name, part in groups(clips)}
     assert names["all", "all"] == 4 and names["kind", "generated"] == 1
-    assert names["head turn", "c 25 degrees and more"] == 1 and names["head turn", "a under 10 degrees"] == 2
+    assert names["head turn", "25 degrees and more"] == 1 and names["head turn", "under 10 degrees"] == 2
+    assert [name for way, name, _ in groups(clips) if way == "head turn"] == ["under 10 degrees", "25 degrees and more"]
     confidence, windows, error, weight = answers(clips)
     assert len(confidence) == len(windows) == len(error) and weight.sum() == pytest.approx(9.0)  # 8 contexts and whole
     fit = Calibration((-1.0, 1.0, 0.5, 0.0), 40.0, 100, 4, "train", MODEL)

@@ -94,6 +94,9 @@ def sync(
     else:
         typer.echo(f"model {identity.get('name')} {identity.get('version', '')} on {len(clips)} clips"
                    f"{f', split {split}' if split else ''}; truth as the manifest says, else 0")
+        if find_model(model).description.get("wide"):
+            typer.echo("each window of this model is embedded with its neighbours, 19 frames in all: its K = 5 is not "
+                       "the published single window (--model syncnet sees five frames)")
         for line in in_words(clips, fit):
             typer.echo(line)
         for clip in clips:

@@ -18,37 +18,39 @@ LONG_S = 4.0
 TURNS_DEG = (10.0, 25.0)
 FACES_PX = (40.0, 80.0)
 NOISES_DB = (25.0, 40.0)
+_Name = tuple[int, str]  # place in the order, and what is printed
 
 
 def groups(clips: Sequence[Figures], *, speakers: bool = False) -> Iterator[tuple[str, str, list[Figures]]]:
     """(by what, name, clips): all, by kind, source, head turn, face size, noise, and if asked by speaker."""
     yield "all", "all", list(clips)
-    ways: list[tuple[str, Callable[[Figures], str | None]]] = [
-        ("kind", lambda c: c.kind), ("source", lambda c: c.corpus or None),
+    ways: list[tuple[str, Callable[[Figures], _Name | None]]] = [
+        ("kind", lambda c: (0, c.kind)), ("source", lambda c: (0, c.corpus) if c.corpus else None),
         ("head turn", lambda c: _band(c.yaw_deg, TURNS_DEG, "degrees")),
         ("face size", lambda c: _band(c.face_px, FACES_PX, "px between eye corners")),
         ("noise", lambda c: _band(c.noise_db, NOISES_DB, "dB from quiet to loud"))]
     if speakers:
-        ways.append(("speaker", lambda c: c.speaker))
+        ways.append(("speaker", lambda c: (0, c.speaker)))
     for way, name_of in ways:
-        named: dict[str, list[Figures]] = {}
+        named: dict[_Name, list[Figures]] = {}
         for clip in clips:
             name = name_of(clip)
             if name is not None:
                 named.setdefault(name, []).append(clip)
         for name in sorted(named):
-            yield way, name, named[name]
+            yield way, name[1], named[name]
 
 
-def _band(value: float | None, edges: Sequence[float], unit: str) -> str | None:
+def _band(value: float | None, edges: Sequence[float], unit: str) -> _Name | None:
+    """Place and name of the band between `edges` that a value lies in."""
     if value is None:
         return None
     number = int(np.searchsorted(edges, value, side="right"))
     if number == 0:
-        return f"a under {edges[0]:g} {unit}"
+        return number, f"under {edges[0]:g} {unit}"
     if number == len(edges):
-        return f"{'abcdef'[number]} {edges[-1]:g} {unit} and more"
-    return f"{'abcdef'[number]} {edges[number - 1]:g} to {edges[number]:g} {unit}"
+        return number, f"{edges[-1]:g} {unit} and more"
+    return number, f"{edges[number - 1]:g} to {edges[number]:g} {unit}"
 
 
 def by_context(clips: Sequence[Figures], field: str) -> list[float | None]:

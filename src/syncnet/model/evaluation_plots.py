@@ -32,7 +32,7 @@ def save_plots(clips: Sequence[Figures], folder: Path, calibration: Calibration 
         left.stairs(shares, edges, fill=True, alpha=0.5, label=name)
     left.set_xlabel("distance")
     left.set_ylabel("share of pairs")
-    left.legend()
+    left.legend(loc="upper left")
     false, true = found.roc
     right.plot(false, true)
     right.plot([0, 1], [1, 0], ":", color="grey", linewidth=1)
