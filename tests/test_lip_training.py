@@ -194,7 +194,7 @@ def toy(count: int, seed: int, command: int | None = None) -> list[Example]:
     `command`: of this command only sentences with the first colour are made.
     """
     rng = np.random.default_rng(seed)
-    made = []
+    made: list[Example] = []
     while len(made) < count:
         said = tuple(int(rng.integers(len(slot.words))) for slot in GRID)
         if said[0] == command and said[1]:

@@ -44,7 +44,7 @@ class Alignment:
     def window_sounds(self, count: int) -> NDArray[np.int64]:
         """The sound at the middle of each of `count` picture windows: (count,) int64."""
         at = np.rint((np.arange(count) + 2.5) / FPS * COLUMNS_A_SECOND).astype(int)
-        return self.sounds[np.clip(at, 0, len(self.sounds) - 1)]
+        return np.asarray(self.sounds[np.clip(at, 0, len(self.sounds) - 1)], np.int64)
 
 
 def align(sentences: Sequence[Sentence]) -> list[Alignment]:

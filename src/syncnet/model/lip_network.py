@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from syncnet.model.heads import Head
 from syncnet.model.lip_sounds import SOUNDS
-from syncnet.model.network import Head
 from syncnet.sentences import GRID
 
 Source = Literal["embeddings", "features", "tuned"]

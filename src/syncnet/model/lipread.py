@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from syncnet.encoder import Encoder
 from syncnet.errors import InputError
 from syncnet.lipread import classifier_input
+from syncnet.model.heads import Head
 from syncnet.model.lip_network import LipClassifier, LipConfig, Source, lip_loss
-from syncnet.model.network import Head
 from syncnet.sentences import GRID
 
 Rng = np.random.Generator
