@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
@@ -21,7 +20,6 @@ from syncnet.tracks import MouthTrack, mouth_tracks
 SECONDS = 8.0
 FRAMES = round(SECONDS * FPS)
 KEPT = Path(__file__).parents[1] / "runs" / "scene-clips"
-NATURAL = Path(__file__).parent / "natural_offsets.json"
 
 _FIRST_S = 0.4  # what is skipped at the start of a clip, where the sound may still be silent
 _MOST_TRAIN = 32  # people of the train split to tune on
@@ -57,17 +55,16 @@ class Row:
 def chosen(split: str) -> list[Row]:
     """One clip for every person of a split who is there for long enough; of `train` an even choice, real ones first.
 
-    Left out are clips whose natural offset is shown not to be zero: a scene of unknown truth measures nothing.
+    None is left out for its natural offset: a frame or so is in every film, and the decision has to bear it.
     """
     listed = SHARED / "data" / "manifest.csv"
     if not listed.is_file():
         raise SystemExit(f"no corpus: {listed} is missing (set SYNCNET_SHARED to the folder that holds data/).")
-    doubtful = set(json.loads(NATURAL.read_text())) if NATURAL.is_file() else set()
     people: dict[str, Row] = {}
     with listed.open(newline="") as file:
         for line in csv.DictReader(file):
             name = line["file"].removeprefix("clips/").rsplit(".", 1)[0]
-            if line["split"] == split and float(line["seconds"]) >= SECONDS + 2 * _FIRST_S and name not in doubtful:
+            if line["split"] == split and float(line["seconds"]) >= SECONDS + 2 * _FIRST_S:
                 path = SHARED / "data" / line["file"]
                 people.setdefault(line["speaker"], Row(name, path, line["speaker"], line["kind"], line["corpus"]))
     rows = list(people.values())

@@ -38,6 +38,12 @@ def test_a_pause_in_which_somebody_else_speaks_ends_the_turn() -> None:
     assert told(people, line(), flags(N, (0, 4))) == [("A", 10.0, 12.0), ("B", 12.0, 12.6), ("A", 12.6, 14.0)]
 
 
+def test_a_pause_cut_off_by_somebody_else_is_no_turn() -> None:
+    people = [("A", 0, line((0, 2), (2.8, 4))), ("B", 0, line((2, 2.36)))]
+    voice = flags(N, (0, 2.36), (2.8, 4))
+    assert [name for name, _, _ in told(people, line(), voice)] == ["A", "B", "A"]
+
+
 def test_people_who_speak_at_once_have_turns_at_once() -> None:
     people = [("A", 0, line((0, 4))), ("B", 0, line((2, 6)))]
     assert told(people, line(), flags(N, (0, 6))) == [("A", 10.0, 14.0), ("B", 12.0, 16.0)]

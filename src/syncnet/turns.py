@@ -61,7 +61,7 @@ def film_turns(
         others = active[np.arange(len(names)) != row].any(axis=0)
         joined = bridged(active[row], _BRIDGE) & ~(others & ~active[row])
         for a, b in runs(joined):
-            if b - a >= _SHORTEST:
+            if b - a >= _SHORTEST and active[row, a:b].any():  # else a pause, cut off by somebody else
                 confidence = float(table[row, a:b][active[row, a:b]].mean())
                 turns.append(Turn(start + a / FPS, start + b / FPS, name, confidence, confidence >= sure))
     return tuple(sorted(turns, key=lambda t: (t.start_s, t.end_s, t.speaker)))
