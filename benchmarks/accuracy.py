@@ -144,6 +144,20 @@ def print_shifted(rows: list[Row], title: str) -> None:
         print(f"{variant:24s} {'all':7s} {_whole(part)}")
 
 
+def print_moved(rows: list[Row]) -> None:
+    """Whether the answer moves by what was put in: this asks nothing of where the clip itself stands."""
+    plain = {r.name: r for r in rows if r.variant == PUBLISHED and r.offset_ms is not None}
+    print("\nchange of the answer against the shift that was put in")
+    for variant in SHIFTED:
+        for least in (LONG_S, 0.0):
+            part = [r for r in rows if r.variant == variant and r.seconds >= least and r.name in plain]
+            away = [abs(r.error_ms - (plain[r.name].offset_ms or 0.0)) for r in part]
+            near = sum(v <= TOLERANCE_MS for v in away)
+            if away:
+                share = f"{near:3d} of {len(away):3d} = {100 * near / len(away):5.1f} % within 40 ms"
+                print(f"{variant:24s} {f'>= {least:g} s':7s} {share}   median {np.median(away):6.1f} ms")
+
+
 def print_dressed(rows: list[Row]) -> None:
     """By how much another container, codec, frame rate or start moves the answer."""
     plain = {r.name: r for r in rows if r.variant == PUBLISHED}
@@ -218,6 +232,7 @@ def report(rows: list[Row]) -> None:
         print_shifted(rows, "known shifts, whole clips: within 40 ms, median |error|, trusted ones right")
         if listed:
             print_shifted(rest, "the same without the listed clips")
+        print_moved(rows)
         print_dressed(rows)
     print("\nclips of 4 s and longer, as published, farther than 40 ms from 0:")
     for r in rows:
