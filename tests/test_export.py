@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from made_shards import TINY, wear_norms
-from syncnet.encoder import Encoder
+from syncnet.encoder import PARTS, Encoder
 from syncnet.errors import InputError
 from syncnet.model.checkpoint import Trained, load_model, save
-from syncnet.model.export import PARITY, PARTS, export
+from syncnet.model.export import PARITY, export
 from syncnet.model.network import SyncNet, standardise
 
 # As small as the encoder takes it: 111 pixels in, 256 numbers out.

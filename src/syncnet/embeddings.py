@@ -38,7 +38,8 @@ def embed(
 ) -> Iterator[Embeddings]:
     """Yield the embeddings of every face track of a file, stretch by stretch, as they are computed.
 
-    By default those of the model whose windows see their own 0.2 s only. Raises `InputError` for what cannot be read or has no picture or no sound.
+    By default those of the model whose windows see their own 0.2 s only. Raises `InputError` for what cannot be read or
+    has no picture or no sound.
     """
     encoder = default_encoder(str(model))
     problems: list[str] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from syncnet.curves import ROWS, Curves
 from syncnet.evidence import Blocks, join, pool
 from syncnet.offset import ClipOffset
-from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Segment, Timeline, fit
+from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Kind, Segment, Timeline, fit
 
 if TYPE_CHECKING:
     from syncnet.results import SyncResult
@@ -82,7 +82,7 @@ def _throughout(found: Timeline, whole: ClipOffset, reasons: tuple[str, ...]) ->
     ms = whole.offset_ms
     interval = whole.interval_ms or (ms, ms)
     segment = Segment(found.start_s, found.end_s, ms, ms, interval, whole.confidence, whole.windows_total)
-    kind = "in sync" if abs(ms) <= IN_SYNC_MS else "constant"
+    kind: Kind = "in sync" if abs(ms) <= IN_SYNC_MS else "constant"
     inherited = tuple(replace(stretch, offset_ms=ms) for stretch in found.inherited)
     return replace(found, kind=kind, segments=(segment,), inherited=inherited, reasons=reasons)
 
