@@ -201,7 +201,7 @@ def test_wrong_use_is_told(cache: Path, clips: Path, tmp_path: Path) -> None:
         ([tmp_path / "empty", "--recipe", "ours"], "no film in this folder"),
         ([tmp_path / "absent.mp4", "--recipe", "ours"], "no such file"),
         ([clips, "--recipe", "latentsync", "--model", "syncnet"], "defined for the network v2"),
-        ([clips, "--recipe", "ours", "--csv", tmp_path / "absent" / "x.csv"], "missing or not writable"),
+        ([clips, "--recipe", "ours", "--csv", tmp_path / "absent" / "x.csv"], "there is no folder"),
     ):
         done = run(cache, *arguments)
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, (arguments, done)

@@ -18,6 +18,7 @@ from syncnet.model.accuracy import Accuracy
 from syncnet.model.augment import AugmentConfig
 from syncnet.model.checkpoint import load, load_model
 from syncnet.model.loss import LossConfig
+from syncnet.model.network import SyncNet
 from syncnet.model.optimise import rate
 from syncnet.model.pairs import PairsConfig
 from syncnet.model.shards import read_manifest
@@ -118,8 +119,8 @@ def test_stops_early_when_nothing_gets_better(
 ) -> None:
     shares = iter([0.3, 0.5, 0.4, 0.5, 0.9])
 
-    def look(*_: object) -> Accuracy:
-        return Accuracy(dict.fromkeys((5, 15, 50), next(shares)), 1.0, 2)
+    def look(*_: object) -> list[Accuracy]:
+        return [Accuracy(dict.fromkeys((5, 15, 50), next(shares)), 1.0, 2)]
 
     monkeypatch.setattr("syncnet.model.train._look", look)
     train([shards], tmp_path, replace(SMALL, steps=30, eval_steps=1, patience=2), say=lambda text: None)
@@ -178,3 +179,15 @@ def test_killed_in_the_middle_it_goes_on(shards: Path, tmp_path: Path) -> None:
     train([shards], tmp_path / "run", longer, say=lambda text: None)
     assert load(tmp_path / "run" / "last.pt")["step"] == stopped + 3
     assert not list((tmp_path / "run").glob("log.part"))
+
+
+def test_both_pairs_of_heads_learn_and_are_looked_at(shards: Path, tmp_path: Path) -> None:
+    config = replace(SMALL, steps=6, network=replace(SMALL.network, context=8),
+                     loss=replace(SMALL.loss, guided=0.5), eval_steps=3)
+    train([shards], tmp_path, config, say=lambda text: None)
+    state = load(tmp_path / "last.pt")
+    assert {"K5", "K5 wide", "whole wide"} <= set(state["metrics"])
+    fresh = SyncNet(config.network)
+    assert set(fresh.state_dict()) == set(state["model"])
+    learned = len(state["optimiser"]["state"])
+    assert learned == len(list(fresh.parameters())) + 2  # and two temperatures
