@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from true_shift import complaints, heard, kept, lag_ms
 from syncnet.encoder import DEFAULT_MODEL
 
 LONG_S = 4.0
+SEEN = Path(__file__).parents[1] / ".cache" / "accuracy"
 SHIFTS_MS = (80, -80, 160, -160, 320, -320, 640, -640, 900)
 CONTAINERS = {
     "mp4": ("-c:v", "copy", "-c:a", "aac", "-b:a", "128k"),
@@ -219,6 +220,27 @@ def main() -> None:
     work = f"{sum(r.seconds for r in rows):.0f} s of work"
     print(f"dev split, {clips} clips of {LONG_S:g} s and longer, mode {given.mode}, {how}; {work}")
     table(rows, given.mode)
+    if not given.forced:
+        print("the same against where the product puts the unshifted clip itself (clips are not at 0 by nature):")
+        own = own_offsets({r.name for r in rows if r.repaired}, given.model)
+        print(f"  all      {_line([replace(r, left_ms=r.left_ms + own.get(r.name, float('nan'))) for r in rows])}")
+
+
+def own_offsets(names: set[str], model: str) -> dict[str, float]:
+    """What the product answers for clips as published, in ms; clips without an answer are left out."""
+    from seen import seen
+    from variants import PUBLISHED, Variant
+
+    from syncnet.analysis import compare
+    from syncnet.encoder import default_encoder
+
+    found = {}
+    for clip in (c for c in clips_of("dev") if c.name in names):
+        shown = seen(clip.path, Variant(PUBLISHED), SEEN)
+        answer = compare(shown.stretches, shown.sound, default_encoder(model)).offset
+        if answer is not None:
+            found[clip.name] = answer.offset_ms
+    return found
 
 
 if __name__ == "__main__":
