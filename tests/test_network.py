@@ -190,3 +190,14 @@ def test_real_teacher_loads() -> None:
     start_from_teacher(model, state)
     assert torch.equal(model.state_dict()["video_trunk.blocks.1.t_2.conv.weight"],
                        state["model.visualEncoder.block2.t_2.weight"][..., 0])
+
+
+def test_the_fused_pass_without_gradient_gives_what_the_two_steps_give(tiny: SyncNet) -> None:
+    layer = tiny.video_trunk.blocks[1].s_1
+    x = torch.randn(2, 6, 9, 9).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        learning = layer(x)  # type: ignore[operator]
+        with torch.no_grad():
+            fused = layer(x)  # type: ignore[operator]
+    assert learning.abs().max() > 0
+    assert torch.allclose(learning.float(), fused.float(), atol=0.05, rtol=0.05)

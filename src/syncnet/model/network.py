@@ -120,7 +120,8 @@ class ConvNorm(nn.Module):
         if self.training and not self.frozen_norm:
             return F.relu(self.norm(self._conv(x, self.conv.weight, None, step)), inplace=True)
         weight, bias = self.folded()
-        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled():
+        low = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
+        if low and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             return self._conv_relu(x, weight, bias, step)
         return F.relu(self._conv(x, weight, bias, step), inplace=True)
 
