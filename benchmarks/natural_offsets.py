@@ -1,14 +1,16 @@
-"""Which dev clips are not in sync as published: the network's answer beside a witness that knows no network of ours.
+"""Which dev clips are not in sync as published: the network's answer beside two witnesses that know no network of ours.
 
 python benchmarks/natural_offsets.py [--model NAME] [--write]
 
-The witness: how far the lips stand apart (landmarks, in units of the face) is correlated with how loud the sound is,
-both less their mean over a second. Lips open somewhat before the voice is loudest; how long before is measured on train
-clips (their median) and taken off. A clip is listed when the network trusts an offset of over 40 ms, the witness is
-surest within 60 ms of it (out of 1 s: by chance one time in eight), and its correlation there is above what 95 % of
-strangers' sound reaches within 60 ms of any one place. Mind that the witness only says where, to a frame or two; the
-offset listed is the network's. `--write` puts the listed clips into natural_offsets.csv, without which
-benchmarks/accuracy.py prints its tables a second time.
+The lips: how far they stand apart (landmarks, in units of the face) is correlated with how loud the sound is, both less
+their mean over a second. Lips open somewhat before the voice is loudest; how long before is measured on train clips
+(their median) and taken off. The ridge: a linear map between LR-ASD's features of picture and sound (ridge.py).
+
+A clip is listed when the network trusts an offset of over 40 ms and a witness stands within 60 ms of it, fitting there
+better than 95 % of strangers' sound fits within 60 ms of any one place. Mind that the witnesses only say where, to a
+frame or two; the offset listed is the network's. `--write` puts the listed clips into natural_offsets.csv, without
+which benchmarks/accuracy.py prints its tables a second time. The last lines need no list: how often the ridge, where it
+fits so well anywhere, stands at 0 as published, and how often where the network does.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ from pathlib import Path
 import numpy as np
 from corpus import Clip, clips, even
 from numpy.typing import NDArray
+from ridge import Place, fitted, placed, view
 from seen import Seen, seen
 from variants import PUBLISHED, Variant
 
 from syncnet.analysis import compare
-from syncnet.encoder import DEFAULT_MODEL, default_encoder
+from syncnet.encoder import DEFAULT_MODEL, Encoder, default_encoder
 from syncnet.media import FPS
 
 LIST = Path(__file__).parent / "natural_offsets.csv"
@@ -47,48 +50,124 @@ class Witness:
     correlation: float
 
 
+@dataclass(frozen=True)
+class Sure:
+    """What is chance, measured on train: the lips' usual lag (ms), the correlation and depth that strangers reach."""
+
+    usual_ms: float
+    correlation: float
+    depth: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is said of one clip: offsets in ms (audio time - video time), None where nothing is said."""
+
+    name: str
+    network_ms: float | None
+    interval_ms: tuple[float, float] | None
+    trusted: bool
+    lips: Witness | None
+    ridge: Place | None
+
+    def far(self) -> bool:
+        """Whether the network puts it further from 0 than a frame."""
+        return self.network_ms is not None and abs(self.network_ms) > FAR_MS
+
+    def listed(self, sure: Sure) -> bool:
+        """Whether it is shown to be out of sync: see the top of this file."""
+        if self.network_ms is None or not self.far() or not self.trusted:
+            return False
+        told = []
+        if self.lips is not None and self.lips.correlation > sure.correlation:
+            told.append(self.lips.lag_ms - sure.usual_ms)
+        if self.ridge is not None and self.ridge.depth > sure.depth:
+            told.append(self.ridge.offset_ms)
+        return any(abs(t - self.network_ms) <= AGREE_MS for t in told)
+
+    def evidence(self, sure: Sure) -> str:
+        """What each says, in words."""
+        words = []
+        if self.network_ms is not None:
+            low, high = self.interval_ms or (float("nan"), float("nan"))
+            words.append(f"network {self.network_ms:+.0f} ms (95 % {low:+.0f} to {high:+.0f})")
+        if self.lips is not None:
+            unsure = "" if self.lips.correlation > sure.correlation else ", unsure"
+            words.append(f"lips {self.lips.lag_ms - sure.usual_ms:+.0f} ms ({self.lips.correlation:.2f}{unsure})")
+        if self.ridge is not None:
+            unsure = "" if self.ridge.depth > sure.depth else ", unsure"
+            words.append(f"ridge {self.ridge.offset_ms:+.0f} ms ({self.ridge.depth:.2f}{unsure})")
+        return ", ".join(words)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Clips of dev whose own offset is shown not to be 0.")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--write", action="store_true", help="put the listed clips into natural_offsets.csv")
     given = parser.parse_args()
     encoder = default_encoder(given.model)
+    sure = chance()
+    print(f"train: the sound is loudest {sure.usual_ms:.0f} ms after the lips are widest; at any one place 95 % of "
+          f"strangers' sound correlates below {sure.correlation:.2f}, and by the ridge reaches less than {sure.depth:.2f}")
+    cases = [case(clip, encoder) for clip in clips("dev") if clip.seconds >= LEAST_S]
+    print("\rdev, clips that the network puts more than 40 ms from 0:")
+    for one in (c for c in cases if c.far()):
+        word, doubt = "LISTED" if one.listed(sure) else "not", "" if one.trusted else "; untrusted"
+        print(f"  {one.name:44s} {word:6s} {one.evidence(sure)}{doubt}")
+    listed = [c for c in cases if c.listed(sure)]
+    print(f"{len(listed)} of {len(cases)} clips listed")
+    print_ridge(cases, sure)
+    if given.write:
+        with LIST.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "offset_ms", "evidence"])
+            writer.writerows([f"clips/{c.name}.mkv", f"{c.network_ms:.0f}", c.evidence(sure)] for c in listed)
 
-    def look(clip: Clip) -> Seen:
-        print(f"\r{clip.name:50s}", end="", file=sys.stderr, flush=True)
-        return seen(clip.path, Variant(PUBLISHED), KEPT)
 
-    train = [look(c) for c in even([c for c in clips("train") if c.seconds >= 4], TRAIN_CLIPS)]
+def look(clip: Clip) -> Seen:
+    """What is seen of a clip, its name on stderr."""
+    print(f"\r{clip.name:50s}", end="", file=sys.stderr, flush=True)
+    return seen(clip.path, Variant(PUBLISHED), KEPT)
+
+
+def chance() -> Sure:
+    """How well strangers' sound fits: each of some train clips with the sound of the next."""
+    chosen = even([c for c in clips("train") if c.seconds >= 4], TRAIN_CLIPS)
+    train = [look(c) for c in chosen]
     own = [witness(s, s) for s in train]
     usual = float(np.median([w.lag_ms for w in own if w]))
     pairs = zip(train, train[1:] + train[:1], strict=True)
     strangers = [w.correlation for s, other in pairs if (w := witness(s, other, near_ms=usual))]
-    line = float(np.quantile(strangers, 0.95))
-    print(f"\rtrain: {len(train)} clips, the sound is loudest {usual:.0f} ms after the lips are widest; 95 % of "
-          f"strangers' sound correlates below {line:.2f} at any one place")
-    print("dev, clips that the network or the witness puts more than 40 ms from 0:")
-    listed = []
-    for clip in (c for c in clips("dev") if c.seconds >= LEAST_S):
-        shown = look(clip)
-        found = compare(shown.stretches, shown.sound, encoder)
-        told = witness(shown, shown)
-        if found.offset is None or told is None or abs(found.offset.offset_ms) <= FAR_MS:
-            continue
-        network, lips = found.offset.offset_ms, told.lag_ms - usual
-        agreed = not found.reasons and abs(network - lips) <= AGREE_MS and told.correlation > line
-        low, high = found.offset.interval_ms or (float("nan"), float("nan"))
-        evidence = (f"network {network:+.0f} ms (95 % {low:+.0f} to {high:+.0f}) and lip opening against loudness "
-                    f"{lips:+.0f} ms (correlation {told.correlation:.2f})")
-        word, doubt = "LISTED" if agreed else "not", "; unsure" if found.reasons else ""
-        print(f"\r  {clip.name:44s} {word:6s} {evidence}{doubt}")
-        if agreed:
-            listed.append({"file": f"clips/{clip.name}.mkv", "offset_ms": f"{network:.0f}", "evidence": evidence})
-    print(f"{len(listed)} clips listed")
-    if given.write:
-        with LIST.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["file", "offset_ms", "evidence"])
-            writer.writeheader()
-            writer.writerows(listed)
+    views = [v for c in chosen if (v := view(c)) is not None]
+    others = zip(views, views[1:] + views[:1], strict=True)
+    strange = [p.depth for v, other in others if (p := placed(v, fitted(), sound=other, within_ms=AGREE_MS))]
+    return Sure(usual, float(np.quantile(strangers, 0.95)), float(np.quantile(strange, 0.95)))
+
+
+def case(clip: Clip, encoder: Encoder) -> Case:
+    """Ask the network and both witnesses about a clip."""
+    shown = look(clip)
+    found = compare(shown.stretches, shown.sound, encoder)
+    known = view(clip)
+    return Case(
+        clip.name,
+        None if found.offset is None else found.offset.offset_ms,
+        None if found.offset is None else found.offset.interval_ms,
+        not found.reasons,
+        witness(shown, shown),
+        None if known is None else placed(known, fitted()),
+    )
+
+
+def print_ridge(cases: list[Case], sure: Sure) -> None:
+    """How often the ridge, where it is sure, stands at 0, and how often with the network."""
+    both = [(c.ridge.offset_ms, c.network_ms) for c in cases
+            if c.ridge is not None and c.ridge.depth > sure.depth and c.network_ms is not None]
+    ridge, network = np.array(both).reshape(-1, 2).T
+    for words, far in (("from 0 as published: the ridge", ridge), ("from 0 as published: the network", network),
+                       ("ridge and network from each other", ridge - network)):
+        near, median = np.mean(np.abs(far) <= FAR_MS), np.median(np.abs(far))
+        print(f"{len(both)} clips of which the ridge is sure, {words}: within 40 ms {near:.0%}, median {median:.0f} ms")
 
 
 def witness(picture: Seen, sound: Seen, near_ms: float | None = None) -> Witness | None:

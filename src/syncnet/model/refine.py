@@ -35,7 +35,7 @@ class RefineConfig:
     """How strict the cleaning is."""
 
     found: float = 0.92  # share of strangers' sound that the line must refuse ...
-    lost: float = 0.04  # ... unless it would refuse more than this share of good clips (estimated): then it is lowered
+    lost: float = 0.02  # ... unless it would refuse more than this share of good clips (estimated): then it is lowered
     tolerance_ms: float = 40.0  # around the expected offset, within which the sound must fit
     classes: tuple[int, ...] = (46, 96)  # windows: clips under 2 s, 2 to 4 s, longer ones have lines of their own
     own_windows: int = 46  # a clip of fewer windows (2 s) never gets an offset of its own
