@@ -1,5 +1,6 @@
 """Pictures: the grid by nearest presentation time, luma alike in every pixel format, always upright."""
 
+import gc
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -176,3 +177,18 @@ def test_cover_art_is_not_video(tmp_path: Path) -> None:
 def test_one_damaged_time_does_not_hide_the_pictures_after_it(times: list[float], kept: list[float]) -> None:
     pictures = [Picture(time, time + 0.04, cast("VideoFrame", None)) for time in times]
     assert [picture.time for picture in _in_order(pictures)] == kept
+
+
+@needs_ffmpeg
+def test_pictures_are_let_go_without_waiting_for_the_collector_of_cycles(tmp_path: Path) -> None:
+    film = tmp_path / "film.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x36:r=25:d=1", "-c:v", "ffv1", film)
+    gc.collect()
+    gc.disable()
+    try:
+        shown = list(frames(film))
+        held = [found for found in gc.get_objects() if isinstance(found, VideoFrame)]
+    finally:
+        gc.enable()
+    assert len(shown) == 25
+    assert not held

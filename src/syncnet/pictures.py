@@ -1,13 +1,13 @@
 """Pictures: the luma of a video stream at a steady rate, upright, by nearest presentation time."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
@@ -165,13 +165,23 @@ def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
     The nearest of the eight quarter turns and mirrorings of the display matrix (ISO/IEC 14496-12, 8.2.2);
     (1, 0, 0, 1) where there is none.
     """
-    for entry in cast("Iterable[SideData]", frame.side_data):
+    for entry in _side_data(frame):
         if entry.type == SideDataType.DISPLAYMATRIX:
             a, b, _, c, d = (int(v) for v in np.frombuffer(bytes(entry), np.int32)[:5])
             if abs(a) + abs(d) >= abs(b) + abs(c):
                 return (-1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1)
             return (0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0)
     return (1, 0, 0, 1)
+
+
+def _side_data(frame: VideoFrame) -> Iterable[SideData]:
+    """What comes with a frame besides its picture.
+
+    `frame.side_data` keeps what it returns in the frame, and that holds the frame: a cycle, so that pictures would stay
+    in memory until Python looks for cycles, hundreds of them in a long film.
+    """
+    held_by_nobody = cast("Callable[[VideoFrame], Iterable[SideData]]", SideDataContainer)
+    return held_by_nobody(frame)
 
 
 def display_rotation(frame: VideoFrame) -> int:
