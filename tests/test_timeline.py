@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from syncnet.evidence import Blocks, best_path, join, pool
-from syncnet.timeline import Timeline, clock, constant, fit
+from syncnet.timeline import Timeline, clock, constant
+from syncnet.timeline_fit import fit
 
 OFFSETS = np.arange(-100, 101) / 100.0
 Truth = Callable[[NDArray[np.float64]], NDArray[np.float64]]

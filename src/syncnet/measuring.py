@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from syncnet.encoder import Encoder
 from syncnet.media import probe
 from syncnet.over_time import explained, timeline_of
 from syncnet.repair import OnTime
+from syncnet.results import TrackResult
 from syncnet.timeline import Timeline
 from syncnet.tracks import MouthTrack
 
@@ -27,11 +29,19 @@ class Measuring:
 
     A repair copies the pictures bit for bit, so measuring its result anew needs the sound alone. That the pictures are
     the same is checked packet by packet; where they are not, the file is watched from its start. 25 kB are kept
-    for each second of a face.
+    for each second of a face. `on_tracks` is handed what the face tracks of each file say.
     """
 
-    def __init__(self, encoder: Encoder, *, range_s: float = 1.0, audio_track: int = 0) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        range_s: float = 1.0,
+        audio_track: int = 0,
+        on_tracks: Callable[[Sequence[TrackResult]], None] | None = None,
+    ) -> None:
         self._encoder = encoder
+        self._on_tracks = on_tracks
         self._range_s = range_s
         self._audio_track = audio_track
         self._seen: _Seen | None = None
@@ -55,6 +65,8 @@ class Measuring:
             on_track=lambda track: stretches.append(_without_crops(track)),
         )
         found = timeline_of(result)
+        if self._on_tracks:
+            self._on_tracks(result.tracks)
         self._seen = _Seen(path, tuple(stretches), tuple(eye.videos), result.shots, (found.start_s, found.end_s))
         return found
 
@@ -62,6 +74,8 @@ class Measuring:
         sound = sound_features(path, self._audio_track, [])
         stretches = (replace(track, start=track.start + moved_s) for track in seen.stretches)
         said = compare(stretches, sound, _Recalling(self._encoder, seen.videos), range_s=self._range_s)
+        if self._on_tracks:
+            self._on_tracks(said.tracks)
         return explained(
             [track.curves for track in said.tracks],
             said.offset,
