@@ -57,7 +57,8 @@ def make_film(folder: Path, seconds: float) -> Film:
         clip = chosen[number % len(chosen)]
         part = folder / f"part{number % len(chosen)}.mkv"
         if not part.exists():
-            ffmpeg("-i", clip.path, "-vf", LOOK, *VIDEO, part)
+            ffmpeg("-i", clip.path, "-vf", LOOK, *VIDEO, folder / "new.mkv")
+            (folder / "new.mkv").rename(part)
         said, _ = run(
             "ffprobe",
             "-v",
@@ -78,7 +79,8 @@ def make_film(folder: Path, seconds: float) -> Film:
         return Film(pictures, np.concatenate(sounds), tuple(cuts[1:-1]))
     listed = folder / "parts.txt"
     listed.write_text("".join(f"file '{part}'\n" for part in parts))
-    ffmpeg("-f", "concat", "-safe", "0", "-i", listed, "-c", "copy", pictures)
+    ffmpeg("-f", "concat", "-safe", "0", "-i", listed, "-c", "copy", folder / "new.mkv")
+    (folder / "new.mkv").rename(pictures)
     return Film(pictures, np.concatenate(sounds), tuple(cuts[1:-1]))
 
 

@@ -1,6 +1,6 @@
 """Ten minutes of dev clips whose sound drifts or steps: what is found, and what each minute is off by after the repair.
 
-python benchmarks/repair_long.py [--aligned] [--quick] [--forced] [--minutes 10] [--work DIR] [--rows FILE]
+python benchmarks/repair_long.py [--aligned] [--quick] [--forced] [--minutes 10] [--only N,N] [--work DIR]
 python benchmarks/repair_long.py --hours 2 [--measured]     a long file: peak memory, time, and a known shift undone
 
 What is left is found by correlation with the sound that was never moved, so that what clips were off by when they were
@@ -8,14 +8,17 @@ published does not count as left. All variants show the same pictures, which are
 clips. In the film as published every clip keeps its own offset, so that the sound jumps at every join besides. With
 `--aligned` there follows a film in which each clip's sound was first moved by what the product measures for that clip,
 as in a production of one recording with many cuts. `--forced` tells the repair the truth, which proves the stretching
-and cutting apart from the network. `--work` keeps the joined pictures for the next time.
+and cutting apart from the network. `--work` keeps the joined pictures, and what was seen in them, for the next time;
+`--only` takes some of the variants, by their number from 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import pickle
 import sys
 import tempfile
 import time
@@ -221,6 +224,7 @@ def main() -> None:
     parser.add_argument("--measured", action="store_true", help="with --hours: measure the offset, do not tell it")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--aligned", action="store_true", help="then a film of clips moved into sync with each other")
+    parser.add_argument("--only", metavar="N,N", help="these variants only")
     parser.add_argument("--work", type=Path, help="keep the joined pictures in this folder, and take them from there")
     parser.add_argument("--rows", type=Path, help="write every row to this file, one JSON object a line")
     given = parser.parse_args()
@@ -239,15 +243,24 @@ def main() -> None:
             from syncnet.measuring import Measuring
 
             tracks: list[TrackResult] = []
+            encoder = default_encoder(given.model)
+            known = f"{film.pictures.name}-{hashlib.sha256(repr(encoder.model.identity).encode()).hexdigest()[:12]}"
+            kept = given.work and given.work / f"{known}.pickle"
             measure = Measuring(
-                default_encoder(given.model), on_tracks=lambda new: tracks.__setitem__(slice(None), new)
+                encoder,
+                on_tracks=lambda new: tracks.__setitem__(slice(None), new),
+                seen=pickle.loads(kept.read_bytes()) if kept and kept.exists() else None,
             )
-            measure(write(film, film.sound, folder / "unshifted.mp4"))
+            measure(write(film, film.sound, (given.work or folder) / "unshifted.mp4"))
+            if kept:
+                kept.write_bytes(pickle.dumps(measure.seen))
             own = own_offsets(film, tracks)
             tell_own(film, own)
             if given.aligned:
                 films["aligned"] = aligned(film, [ms or 0.0 for ms in own])
         listed = variants(film)[2::4] if given.quick else variants(film)
+        if given.only:
+            listed = [listed[int(number)] for number in given.only.split(",")]
         for title, shown in films.items():
             rows: list[Row] = []
             reference = heard(write(shown, shown.sound, folder / "clean.mkv", "-c:a", "pcm_s16le"))

@@ -2,11 +2,11 @@
 
 Recordings cut together were each made, captured or published with a natural offset of their own, commonly some tens of
 milliseconds. A drift or a few steps under such disturbances looks like a step at every cut. So every shot's offset is
-taken as a draw around the film's offset: log-likelihoods are widened by the distribution of the draws, and a shot may
-also follow nothing at all.
+taken as a draw around the film's offset: log-likelihoods are widened by the distribution of the draws. Now and then a
+shot is off by anything at all.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ LONGEST_S = 12.0
 
 _NEAR_S, _FAR_S, _FAR_SHARE = 0.03, 0.08, 0.3  # scales of the shots' own offsets: most are small, some are not
 _REACH_S = 0.2
-_STRAY = 0.1  # share of shots that follow nothing
+_STRAY = 0.1  # share of shots that are off by anything
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def widened(own: NDArray[np.floating], hop_s: float) -> NDArray[np.float64]:
     likely = np.pad(np.exp(own - top), ((0, 0), (reach, reach)), constant_values=0.0)
     likely[:, :reach] = likely[:, -reach:] = np.exp(-top)  # beyond the range nothing speaks for or against
     spread = sum(chance * likely[:, k : k + own.shape[1]] for k, chance in enumerate(chances))
-    stray = np.exp(-top)  # support is against "unrelated"
+    stray = likely[:, reach : reach + own.shape[1]].mean(axis=1, keepdims=True)
     return np.asarray(np.log((1 - _STRAY) * spread + _STRAY * stray) + top)
 
 
@@ -94,20 +94,16 @@ def own_offset_chances(hop_s: float) -> NDArray[np.float64]:
     return np.asarray(chances / chances.sum())
 
 
-def own_offsets(shots: ShotEvidence, columns: NDArray[np.int64], hop_s: float) -> NDArray[np.int64]:
-    """What each shot is most likely off by itself, in columns (S,), when the film's offsets are `columns` (S,).
+def strays(shots: ShotEvidence, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which shots are rather off by anything at all than near the film's offsets `columns` (S,), (S,) bool."""
+    at = np.clip(columns, 0, shots.support.shape[1] - 1)
+    here = np.exp(shots.support[np.arange(len(at)), at] - _stray(shots.own))  # of both, in units of straying
+    return np.asarray(here < 2.0)
 
-    0 where a shot follows nothing.
-    """
-    chances = own_offset_chances(hop_s)
-    reach = len(chances) // 2
-    places = columns[:, None] + np.arange(-reach, reach + 1)
-    inside = (places >= 0) & (places < shots.own.shape[1])
-    heard = np.take_along_axis(shots.own, np.clip(places, 0, shots.own.shape[1] - 1), axis=1)
-    score = np.where(inside, heard, 0.0) + np.log(chances)
-    best = score.argmax(axis=1)
-    follows = score.max(axis=1) + np.log(1 - _STRAY) > np.log(_STRAY)
-    return np.where(follows, best - reach, 0)
+
+def _stray(own: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log-likelihood of shots (S, M) that are off by anything at all, (S,)."""
+    return np.asarray(np.logaddexp.reduce(own, axis=1) - np.log(own.shape[1]) + np.log(_STRAY))
 
 
 def best_shot_line(
@@ -161,9 +157,4 @@ def split_scores(
     right = np.concatenate([none, np.cumsum(along(after), axis=0)])
     total = left + right[-1] - right
     follows = np.logaddexp.reduce(total + np.log(own_offset_chances(hop_s)), axis=1)
-    return np.asarray(np.logaddexp(follows + np.log(1 - _STRAY), np.log(_STRAY)))
-
-
-def without_rows(shots: ShotEvidence) -> ShotEvidence:
-    """The same without the evidence before widening."""
-    return replace(shots, own=shots.own[:0])
+    return np.asarray(np.logaddexp(follows + np.log(1 - _STRAY), _stray(shots.own[shot : shot + 1])))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from syncnet.evidence import Blocks, Evidence, best_line, best_path, evidence, independent_offsets
 from syncnet.refine_offset import Refined, refine, refine_shots
-from syncnet.remainder import left_over
+from syncnet.remainder import reasons_against
 from syncnet.shot_offsets import best_shot_line, shot_edges, shot_evidence
 from syncnet.step_path import SMALLEST_STEP_MS, boundaries, cut_before, shot_boundaries, without_small_steps
 from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Inherited, Kind, Segment, Timeline
@@ -171,9 +171,7 @@ def _assemble(best: _Model, refined: list[Refined], case: _Case, edges: NDArray[
         reasons.append(f"the offset lies at the edge of the range searched ({searched}): search wider")
     if any(s.interval_ms[1] - s.interval_ms[0] > 2 * NOTICEABLE_MS for s in segments):
         reasons.append("the offset is not pinned down: its 95 % interval is wider than two frames")
-    remainder = left_over(shell, case.found, offsets_s, edges)
-    if remainder is not None:
-        reasons.append(remainder.words)
+    reasons += reasons_against(shell, case.found, offsets_s, edges)
     inherited = _inherited(shell, case.found, offsets_s, case.cuts)
     return replace(shell, kind=kind, inherited=inherited, reasons=tuple(reasons))
 
