@@ -29,7 +29,7 @@ HOP = 0.01
 
 def evidence_of(offsets: NDArray[np.float64], *, nats: float = 3.0) -> Evidence:
     """Rows of 0.4 s that speak for the given offsets (T,) in s."""
-    times = (np.arange(len(offsets)) + 0.5) * 0.4
+    times = np.asarray((np.arange(len(offsets)) + 0.5) * 0.4, dtype=np.float64)
     support = nats * np.exp(-0.5 * ((OFFSETS[None] - offsets[:, None]) / 0.04) ** 2) - 1.0
     return Evidence(times, support.astype(np.float32), np.arange(len(times)), support.astype(np.float32), 1.0, 0.5)
 
@@ -44,7 +44,7 @@ def test_chances_sum_to_one_and_small_offsets_are_likelier() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0.5, 200.0), max_size=12), st.integers(1, 400))
 def test_every_row_is_in_one_shot_that_no_cut_parts(cuts: list[float], rows: int) -> None:
-    times = (np.arange(rows) + 0.5) * 0.4
+    times = np.asarray((np.arange(rows) + 0.5) * 0.4, dtype=np.float64)
     marks = np.array(sorted(cuts))
     edges = shot_edges(times, marks, 0.4)
     assert edges[0] == 0 and edges[-1] == rows

@@ -17,7 +17,7 @@ MOST_STRAY = 0.25
 """Share of the time with speech that may speak for offsets far from the answer."""
 _STEP_S = 15.0
 _SPEAKS_NATS = 6.0
-_SURE_NATS = 5.0
+_SURE_NATS = 6.0
 
 
 @dataclass(frozen=True)
