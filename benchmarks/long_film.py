@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,11 @@ class Film:
     def seconds(self) -> float:
         return len(self.sound) / RATE
 
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Start and end of each clip in s."""
+        return list(zip([0.0, *self.cuts], [*self.cuts, self.seconds], strict=True))
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -52,7 +57,8 @@ def make_film(folder: Path, seconds: float) -> Film:
         clip = chosen[number % len(chosen)]
         part = folder / f"part{number % len(chosen)}.mkv"
         if not part.exists():
-            ffmpeg("-i", clip.path, "-vf", LOOK, *VIDEO, part)
+            ffmpeg("-i", clip.path, "-vf", LOOK, *VIDEO, folder / "new.mkv")
+            (folder / "new.mkv").rename(part)
         said, _ = run(
             "ffprobe",
             "-v",
@@ -68,10 +74,13 @@ def make_film(folder: Path, seconds: float) -> Film:
         sounds.append(_sound(clip.path, count))
         parts.append(part)
         cuts.append(cuts[-1] + count / RATE)
+    pictures = folder / f"pictures{len(parts)}.mkv"
+    if pictures.exists():
+        return Film(pictures, np.concatenate(sounds), tuple(cuts[1:-1]))
     listed = folder / "parts.txt"
     listed.write_text("".join(f"file '{part}'\n" for part in parts))
-    pictures = folder / "pictures.mkv"
-    ffmpeg("-f", "concat", "-safe", "0", "-i", listed, "-c", "copy", pictures)
+    ffmpeg("-f", "concat", "-safe", "0", "-i", listed, "-c", "copy", folder / "new.mkv")
+    (folder / "new.mkv").rename(pictures)
     return Film(pictures, np.concatenate(sounds), tuple(cuts[1:-1]))
 
 
@@ -81,6 +90,17 @@ def _sound(path: Path, count: int) -> Floats:
     raw, _ = run("ffmpeg", "-v", "error", "-copyts", "-i", path, "-af", at_zero, "-ac", "1", "-f", "f32le", "-")
     samples = np.frombuffer(raw, np.float32)[round(max(0.0, picture_start(path)) * RATE) :][:count]
     return np.concatenate([samples, np.zeros(count - len(samples), np.float32)])
+
+
+def aligned(film: Film, own_ms: Sequence[float]) -> Film:
+    """The film as if its clips were of one recording: the sound of each moved by what it is off by itself."""
+    parts = []
+    for (start, end), ms in zip(film.spans, own_ms, strict=True):
+        part = film.sound[round(start * RATE) : round(end * RATE)]
+        by = max(-len(part), min(len(part), round(ms / 1e3 * RATE)))
+        silence = np.zeros(abs(by), np.float32)
+        parts.append(np.concatenate([part[by:], silence] if by >= 0 else [silence, part[:by]]))
+    return replace(film, sound=np.concatenate(parts))
 
 
 def off(film: Film, variant: Variant) -> Floats:

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -26,7 +27,7 @@ from repair_media import (
 )
 from syncnet.errors import InputError, NoAnswer
 from syncnet.media import probe, read_sound
-from syncnet.repair import FixResult, NotBetter, repair
+from syncnet.repair import FixResult, Measure, NotBetter, repair
 from syncnet.source_sound import track_format
 from syncnet.timeline import Segment, Timeline, constant
 
@@ -281,6 +282,29 @@ def test_not_better_is_not_kept(tmp_path: Path) -> None:
         repair(source, out, measure=lambda path, on_time: answers.pop(0))
     assert NotBetter.exit_code == 1
     assert not out.exists()
+    assert leftovers(tmp_path) == []
+
+
+def test_a_better_result_that_is_not_in_sync_is_not_trusted(tmp_path: Path) -> None:
+    source, out = make(tmp_path, "mp4", late_by(250)), tmp_path / "fixed.mp4"
+    stepping = timeline((0, 3, 10, 10), (3, 6, 90, 90))
+
+    def answers(after: Timeline) -> Measure:
+        left = [constant(250, 0, 6), after]
+        return lambda path, on_time: left.pop(0)
+
+    result = repair(source, out, measure=answers(stepping))
+    assert out.exists() and not result.trusted
+    assert "does not measure as in sync throughout" in result.reasons[-1]
+    assert "Not to be trusted" in result.words
+    assert not repair(source, out, measure=answers(constant(60, 0, 6))).trusted
+    assert repair(source, out, measure=answers(constant(30, 0, 6))).trusted
+    unsure = replace(constant(10, 0, 6), kind="in sync", reasons=("from 0:00.0 to 1:00.0 something is left",))
+    assert repair(source, out, measure=answers(unsure)).reasons == unsure.reasons
+    before = source.read_bytes()
+    with pytest.raises(NotBetter, match="not replaced"):
+        repair(source, in_place=True, measure=answers(stepping))
+    assert source.read_bytes() == before
     assert leftovers(tmp_path) == []
 
 

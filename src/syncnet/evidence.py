@@ -176,9 +176,9 @@ def best_line(evidence: Evidence, offsets_s: NDArray[np.floating], steepest: flo
     stride = max(1, round(0.02 / hop), columns // 400)
     reach = int(np.ceil(steepest * length / hop))
     everywhere = np.arange(0, summed.shape[1], stride)
-    first, last = _best_ends(_widened(summed, stride // 2), middle, everywhere, everywhere, max(reach, stride))
+    first, last = best_ends(_widened(summed, stride // 2), middle, everywhere, everywhere, max(reach, stride))
     near = np.arange(-2 * stride, 2 * stride + 1)
-    first, last = _best_ends(summed, middle, first + near, last + near, reach)
+    first, last = best_ends(summed, middle, first + near, last + near, reach)
     column = np.rint(first + (last - first) * position).astype(np.int64) - margin
     inside = (column >= 0) & (column < columns)
     score = float(evidence.support[np.flatnonzero(inside), column[inside]].sum())
@@ -195,14 +195,18 @@ def _widened(summed: NDArray[np.float32], by: int) -> NDArray[np.float32]:
     return wide
 
 
-def _best_ends(
+def best_ends(
     summed: NDArray[np.float32],
     middle: NDArray[np.float64],
     firsts: NDArray[np.int64],
     lasts: NDArray[np.int64],
     reach: int,
 ) -> tuple[int, int]:
-    """The pair of end columns, at most `reach` apart, whose line sums to the most; `middle` (C,) in 0..1 along it."""
+    """The pair of end columns, at most `reach` apart, whose line sums to the most.
+
+    `summed` (C, M) nats, one row per cell whose place along the line is `middle` (C,) in 0..1; `firsts` and `lasts` are
+    the columns tried at either end.
+    """
     firsts, lasts = (np.unique(np.clip(ends, 0, summed.shape[1] - 1)) for ends in (firsts, lasts))
     cells = np.arange(len(summed))[None]
     best, ends = -np.inf, (int(firsts[0]), int(firsts[0]))

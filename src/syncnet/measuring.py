@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from syncnet.encoder import Encoder
 from syncnet.media import probe
 from syncnet.over_time import explained, timeline_of
 from syncnet.repair import OnTime
+from syncnet.results import TrackResult
 from syncnet.timeline import Timeline
 from syncnet.tracks import MouthTrack
 
@@ -27,20 +29,30 @@ class Measuring:
 
     A repair copies the pictures bit for bit, so measuring its result anew needs the sound alone. That the pictures are
     the same is checked packet by packet; where they are not, the file is watched from its start. 25 kB are kept
-    for each second of a face.
+    for each second of a face: `seen`, which another one with the same encoder may be given. `on_tracks` is handed what
+    the face tracks of each file say.
     """
 
-    def __init__(self, encoder: Encoder, *, range_s: float = 1.0, audio_track: int = 0) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        range_s: float = 1.0,
+        audio_track: int = 0,
+        on_tracks: Callable[[Sequence[TrackResult]], None] | None = None,
+        seen: Seen | None = None,
+    ) -> None:
         self._encoder = encoder
+        self._on_tracks = on_tracks
         self._range_s = range_s
         self._audio_track = audio_track
-        self._seen: _Seen | None = None
+        self.seen = seen
 
     def __call__(self, path: Path, on_time: OnTime | None = None) -> Timeline:
         """Measure a file; raises as `syncnet.detect` does."""
-        moved_s = None if self._seen is None else same_pictures(self._seen.path, path)
-        if self._seen is not None and moved_s is not None:
-            return self._heard(path, self._seen, moved_s)
+        moved_s = None if self.seen is None else same_pictures(self.seen.path, path)
+        if self.seen is not None and moved_s is not None:
+            return self._heard(path, self.seen, moved_s)
         return self._watched(path, on_time)
 
     def _watched(self, path: Path, on_time: OnTime | None) -> Timeline:
@@ -55,13 +67,17 @@ class Measuring:
             on_track=lambda track: stretches.append(_without_crops(track)),
         )
         found = timeline_of(result)
-        self._seen = _Seen(path, tuple(stretches), tuple(eye.videos), result.shots, (found.start_s, found.end_s))
+        if self._on_tracks:
+            self._on_tracks(result.tracks)
+        self.seen = Seen(path, tuple(stretches), tuple(eye.videos), result.shots, (found.start_s, found.end_s))
         return found
 
-    def _heard(self, path: Path, seen: _Seen, moved_s: float) -> Timeline:
+    def _heard(self, path: Path, seen: Seen, moved_s: float) -> Timeline:
         sound = sound_features(path, self._audio_track, [])
         stretches = (replace(track, start=track.start + moved_s) for track in seen.stretches)
         said = compare(stretches, sound, _Recalling(self._encoder, seen.videos), range_s=self._range_s)
+        if self._on_tracks:
+            self._on_tracks(said.tracks)
         return explained(
             [track.curves for track in said.tracks],
             said.offset,
@@ -72,8 +88,11 @@ class Measuring:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What was seen of a file: the stretches of faces without their crops, and the embeddings (W, 256) of each."""
+class Seen:
+    """What was seen of a file: the stretches of faces without their crops, and the embeddings (W, 256) of each.
+
+    `shots` are the starts of shots and `span` the start and end of the file, in s.
+    """
 
     path: Path
     stretches: tuple[MouthTrack, ...]

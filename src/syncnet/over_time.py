@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from syncnet.curves import ROWS, Curves
 from syncnet.evidence import Blocks, join, pool
 from syncnet.offset import ClipOffset
-from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Kind, Segment, Timeline, fit
+from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Kind, Segment, Timeline
+from syncnet.timeline_fit import fit
 
 if TYPE_CHECKING:
     from syncnet.results import SyncResult

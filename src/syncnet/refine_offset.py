@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncnet.evidence import Blocks, Evidence
+from syncnet.shot_offsets import rolled, widened
 
 _DRAWS = 200
 _GROUPS = 100
@@ -69,13 +70,86 @@ def refine(
         for i, shift in enumerate(shifts):
             value = _column(depth, expected + shift + tilt * lean, offsets_s)
             summed[:, i, j] = np.bincount(groups, np.nan_to_num(value) * weights)
+    return _settled(
+        summed, shifts, tilts, (middle, offset, slope, ends[1] - ends[0]), drifts, blocks, inside, offsets_s
+    )
+
+
+def refine_shots(
+    blocks: Blocks,
+    found: Evidence,
+    offsets_s: NDArray[np.floating],
+    edges: NDArray[np.int64],
+    band: tuple[float, float],
+    line: tuple[float, float],
+) -> Refined:
+    """Refine one segment's line where every shot may be off by a little of its own; arguments as in `refine`.
+
+    `edges` (S + 1,) are the rows of the evidence at which shots begin. A shot counts once however long it lasts; the
+    interval is a bootstrap over shots.
+    """
+    ends = (float(found.times[0]), float(found.times[-1]))
+    drifts = line[0] != line[1]
+    slope = (line[1] - line[0]) / max(ends[1] - ends[0], 1e-9)
+    middle = (ends[0] + ends[1]) / 2 if drifts else (band[0] + band[1]) / 2
+    offset = (line[0] + line[1]) / 2
+    hop = float(offsets_s[1] - offsets_s[0])
+    rows = np.flatnonzero((found.times >= band[0]) & (found.times < band[1]))
+    inside = np.flatnonzero((blocks.times >= band[0]) & (blocks.times < band[1]))
+    if not len(rows):
+        return Refined(middle, line[0], 0.0, (-np.inf, np.inf), (0.0, 0.0), 0.0, 0)
+    times = found.times[rows]
+    expected = offset + slope * (times - middle)
+    centre = len(offsets_s) // 2
+    moved = np.rint((expected - float(offsets_s[0])) / hop).astype(np.int64) - centre
+    starts = np.unique(np.searchsorted(rows, edges[(edges >= rows[0]) & (edges <= rows[-1])]))
+    starts = np.union1d([0], starts)
+    own = np.add.reduceat(rolled(found.support[rows], moved), starts, axis=0).astype(np.float64)
+    lengths = np.diff([*starts, len(rows)])
+    lean = (np.add.reduceat(times, starts) / lengths - middle) / max(ends[1] - ends[0], 1e-9)
+    rounding = np.add.reduceat(expected - (moved + centre) * hop - float(offsets_s[0]), starts) / lengths
+    support = widened(own, hop)
+    reach = round(_REACH_S / hop)
+    shifts: NDArray[np.float64] = np.arange(-reach, reach + 1) * np.float64(hop)
+    if not drifts:
+        shifts = shifts[(offset + shifts > offsets_s[0] - hop / 2) & (offset + shifts < offsets_s[-1] + hop / 2)]
+    tilts = np.linspace(-_TILT_S, _TILT_S, 21) if drifts else np.zeros(1)
+    from_centre = np.asarray(offsets_s) - float(offsets_s[centre])
+    summed = np.stack(
+        [
+            np.stack([_column(support, shift + tilt * lean + rounding, from_centre) for shift in shifts], axis=1)
+            for tilt in tilts
+        ],
+        axis=2,
+    )
+    return _settled(
+        summed, shifts, tilts, (middle, offset, slope, ends[1] - ends[0]), drifts, blocks, inside, offsets_s
+    )
+
+
+def _settled(
+    summed: NDArray[np.float64],
+    shifts: NDArray[np.float64],
+    tilts: NDArray[np.float64],
+    line: tuple[float, float, float, float],
+    drifts: bool,
+    blocks: Blocks,
+    inside: NDArray[np.int64],
+    offsets_s: NDArray[np.floating],
+) -> Refined:
+    """The peak of what groups (G, shifts, tilts) say together, and its interval.
+
+    `line`: time of its middle, offset there, slope, and how long the evidence lasts.
+    """
+    middle, offset, slope, lasts = line
     rng = np.random.default_rng(0)
     draws = rng.multinomial(len(summed), np.full(len(summed), 1 / len(summed)), size=_DRAWS)
     here = _peak(summed.sum(axis=0), shifts, tilts)
     spread = np.array([_peak(surface, shifts, tilts) for surface in np.tensordot(draws, summed, axes=1)])
     low, high = np.quantile(spread, [0.025, 0.975], axis=0)
-    duration = max(ends[1] - ends[0], 1e-9)
+    duration = max(lasts, 1e-9)
     to_rate = 60e3 / duration
+    expected = offset + slope * (blocks.times[inside] - middle)
     return Refined(
         middle,
         offset + here[0],

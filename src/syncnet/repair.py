@@ -14,6 +14,7 @@ import av
 from syncnet.errors import InputError, NoAnswer, SyncNetError
 from syncnet.media import MediaInfo, probe
 from syncnet.placement import misplaced_ms
+from syncnet.remainder import LEFT_MS
 from syncnet.remux import NewSound, write_copy
 from syncnet.repair_plan import Mode, Plan, plan_repair
 from syncnet.retime import Tape, pieces, reach_back, retimed
@@ -44,7 +45,8 @@ class FixResult:
     """What was done. `target` is None when nothing was written; `before`, `after` are None where not measured.
 
     `outcome` says what came of it, `notes` what could not be kept or checked, `misplaced_ms` how far the new sound lies
-    from where the plan wanted it, by correlation with the original's sound (None where that cannot be told).
+    from where the plan wanted it, by correlation with the original's sound (None where that cannot be told). `reasons`
+    say why the result is not to be trusted, as measured anew; empty when nothing speaks against it.
     """
 
     source: Path
@@ -55,6 +57,12 @@ class FixResult:
     plan: Plan | None
     misplaced_ms: float | None = None
     notes: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against the result."""
+        return not self.reasons
 
     @property
     def words(self) -> str:
@@ -66,7 +74,8 @@ class FixResult:
         if self.outcome == "planned":
             return f"{found}. Would {plan}"
         now = self.after.words if self.after else "not measured"
-        return f"before: {found}. Done: {plan}. After: {now}"
+        doubt = f". Not to be trusted: {'; '.join(self.reasons)}" if self.reasons else ""
+        return f"before: {found}. Done: {plan}. After: {now}{doubt}"
 
 
 def repair(
@@ -88,7 +97,8 @@ def repair(
     `mode`: "samples" re-times the sound and codes it again, "timestamps" copies every packet and moves times only (one
     constant offset). `offset_ms` corrects by this much instead of what is measured (positive: the sound is late, so it
     is moved earlier). `codec` for the new sound instead of the original's. `in_place` replaces the source. `dry_run`
-    only plans. `verify=False` keeps the result unmeasured.
+    only plans. `verify=False` keeps the result unmeasured. A result that is better but does not measure as in sync
+    throughout is kept with `reasons`, and never replaces its source.
 
     Raises InputError (wrong use, unreadable or unwritable), NoAnswer (nothing to go by), NotBetter (measured again and
     not better: nothing is kept). Whatever happens, the source stays whole and `target` is whole or not there.
@@ -112,6 +122,12 @@ def repair(
         misplaced = _placed_right(origin, part, audio_track, correction)
         after = measure(part, _phase(on_progress, "measuring again")) if verify else None
         _check_better(before, after, forced=offset_ms is not None)
+        reasons = doubts(after)
+        if reasons and in_place:
+            raise NotBetter(
+                f"the result is not to be trusted: {'; '.join(reasons)}. The original was not replaced; "
+                "-o OUT keeps the result beside it."
+            )
         if before is not None and before.kind == "undecided":
             notes = (*notes, "the offset could not be measured, so it could not be checked")
         _keep(part, goal, origin)
@@ -119,7 +135,21 @@ def repair(
         raise InputError(f"{goal} could not be written: {error.strerror or error}. Nothing was kept.") from error
     finally:
         part.unlink(missing_ok=True)
-    return FixResult(origin, goal, "repaired", before, after, plan, misplaced, notes)
+    return FixResult(origin, goal, "repaired", before, after, plan, misplaced, notes, reasons)
+
+
+def doubts(after: Timeline | None) -> tuple[str, ...]:
+    """Why a result is not to be trusted, going by how it measures: it must be in sync or off by one small offset.
+
+    Empty when nothing speaks against it, or nothing was measured.
+    """
+    if after is None or not after.segments:
+        return ()
+    if after.kind not in ("in sync", "constant"):
+        return (*after.reasons, f"the result does not measure as in sync throughout: {after.words}")
+    if abs(after.segments[0].offset_ms) > LEFT_MS:
+        return (*after.reasons, f"the result still measures as off: {after.words}")
+    return after.reasons
 
 
 def _check_streams(info: MediaInfo, audio_track: int) -> None:

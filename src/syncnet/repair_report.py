@@ -74,6 +74,8 @@ def fix_dict(result: FixResult) -> dict[str, Any]:
         "written": None if result.target is None else str(result.target),
         "outcome": result.outcome,
         "words": result.words,
+        "trusted": result.trusted,
+        "reasons": list(result.reasons),
         "mode": None if plan is None else plan.mode,
         "plan": [] if plan is None else list(plan.words),
         "before": None if result.before is None else timeline_dict(result.before),
@@ -94,4 +96,5 @@ def fix_lines(result: FixResult) -> list[str]:
         lines.append(f"{result.target}: after: {result.after.words if result.after else 'not measured'}")
         if result.misplaced_ms is not None:
             lines.append(f"  the new sound lies within {abs(result.misplaced_ms):.1f} ms of its place (by correlation)")
+    lines += [f"  not to be trusted: {reason}" for reason in result.reasons]
     return lines + [f"  note: {note}" for note in result.notes]

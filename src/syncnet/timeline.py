@@ -1,21 +1,9 @@
-"""Offsets over time: in sync, constant, drifting, stepping, intermittent, or undecided (pure numpy).
+"""What the offset of a file does over time: in sync, constant, drifting, stepping, intermittent, or undecided."""
 
-One window of 0.2 s names its offset rightly about every second time, so nothing here works on windows' answers. Their
-curves are pooled over short stretches (`evidence.pool`), turned into log-likelihoods, and explained by three models:
-one offset, one straight line, and a piecewise constant path. The model with the best penalised score wins.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-
-from syncnet.evidence import Blocks, Evidence, best_line, best_path, evidence, independent_offsets
-from syncnet.refine_offset import Refined, refine
-from syncnet.step_path import boundaries, cut_before, without_small_steps
 
 Kind = Literal["in sync", "constant", "drift", "steps", "intermittent", "undecided"]
 
@@ -23,13 +11,6 @@ IN_SYNC_MS = 20.0
 """Half a frame at 25 fps: below this nobody gains from a repair."""
 NOTICEABLE_MS = 40.0
 """One frame at 25 fps: a stretch further off than this counts as out of sync."""
-SMALLEST_DRIFT_MS = 30.0
-STEEPEST = 0.05
-"""Steepest drift looked for, in seconds per second: 25 against 24 fps is 0.042."""
-ENOUGH_NATS = 6.0
-"""Log-likelihood above chance that an answer must reach."""
-_STEP_NATS = 8.0
-_LONGEST_SILENCE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -125,112 +106,6 @@ def constant(offset_ms: float, start_s: float, end_s: float) -> Timeline:
     """A timeline of one given offset, for a correction that a user asks for."""
     segment = Segment(start_s, end_s, offset_ms, offset_ms, (offset_ms, offset_ms), 0.0, 0)
     return Timeline("constant", start_s, end_s, (segment,))
-
-
-def fit(
-    blocks: Blocks, offsets_s: NDArray[np.floating], *, start_s: float, end_s: float, cuts_s: Sequence[float] = ()
-) -> Timeline:
-    """Explain pooled curves by one of the kinds of timeline.
-
-    `blocks` of every track of the file (`evidence.pool`, `evidence.join`), `offsets_s` (M,) the candidate offsets in
-    seconds, evenly spaced; `start_s`..`end_s` the span to cover; `cuts_s` the times of shot cuts.
-    """
-    if blocks.curves.shape[1:] != (len(offsets_s),) or len(offsets_s) < 3:
-        raise ValueError(f"{blocks.curves.shape[1:]} columns do not belong to {len(offsets_s)} offsets")
-    if not len(blocks.slots):
-        return Timeline("undecided", start_s, end_s, reasons=("no window with both a face and sound",))
-    cuts = np.array(sorted(t for t in cuts_s if start_s < t < end_s))
-    guesses = np.log(independent_offsets(offsets_s))
-    stretches = len(np.unique(blocks.slots))
-    dear = guesses + np.log(stretches) + _STEP_NATS
-    found = evidence(blocks, offsets_s, switch_cost=float(dear))
-    cheap = min(dear, guesses + np.log1p(len(cuts)) + _STEP_NATS)
-    costs = np.where(cut_before(found.times, cuts, blocks.span_s), cheap, dear)
-
-    total = found.support.sum(axis=0)
-    column = int(total.argmax())
-    first, last, line_score = best_line(found, offsets_s, STEEPEST)
-    path, path_score = best_path(found.support, costs)
-    path = without_small_steps(path, found, offsets_s)
-    scores = {
-        "constant": float(total[column]) - guesses,
-        "drift": line_score - 2 * guesses - _STEP_NATS if abs(last - first) * 1e3 >= SMALLEST_DRIFT_MS else -np.inf,
-        "steps": path_score - guesses if len(np.unique(path)) > 1 else -np.inf,
-    }
-    kind = max(scores, key=lambda name: scores[name])
-    if scores[kind] < ENOUGH_NATS:
-        reached = f"{scores[kind]:.1f} nats above chance, {ENOUGH_NATS:.0f} needed"
-        reason = f"the windows do not agree on any offset ({reached})"
-        return Timeline("undecided", start_s, end_s, evidence_nats=scores[kind], reasons=(reason,))
-    if kind == "steps":
-        bounds = boundaries(path, found, cuts)
-        bands = list(zip([start_s, *bounds], [*bounds, end_s], strict=True))
-        starts = np.flatnonzero(np.diff(path, prepend=path[0] - 1))
-        lines = [(float(offsets_s[path[k]]),) * 2 for k in starts]
-    else:
-        bands = [(start_s, end_s)]
-        lines = [(first, last)] if kind == "drift" else [(float(offsets_s[column]),) * 2]
-    refined = [refine(blocks, found, offsets_s, band, line) for band, line in zip(bands, lines, strict=True)]
-    return _assemble(scores[kind], bands, refined, found, offsets_s, cuts)
-
-
-def _assemble(
-    score: float,
-    bands: list[tuple[float, float]],
-    refined: list[Refined],
-    found: Evidence,
-    offsets_s: NDArray[np.floating],
-    cuts: NDArray[np.float64],
-) -> Timeline:
-    segments = tuple(
-        Segment(start, end, r.at(start) * 1e3, r.at(end) * 1e3, r.interval_ms, r.confidence, r.windows)
-        for (start, end), r in zip(bands, refined, strict=True)
-    )
-    rate = refined[0].slope * 60e3 if len(refined) == 1 else 0.0
-    bounds = refined[0].rate_interval if len(refined) == 1 else (0.0, 0.0)
-    shell = Timeline("undecided", bands[0][0], bands[-1][1], segments, (), rate, bounds, score)
-    kind = _kind(shell)
-    reasons = []
-    edge = float(min(-offsets_s[0], offsets_s[-1])) - 0.025
-    if any(abs(ms) >= edge * 1e3 for s in segments for ms in (s.start_ms, s.end_ms)):
-        searched = f"±{offsets_s[-1] * 1e3:.0f} ms"
-        reasons.append(f"the offset lies at the edge of the range searched ({searched}): search wider")
-    if any(s.interval_ms[1] - s.interval_ms[0] > 2 * NOTICEABLE_MS for s in segments):
-        reasons.append("the offset is not pinned down: its 95 % interval is wider than two frames")
-    inherited = _inherited(shell, found, offsets_s, cuts)
-    return replace(shell, kind=kind, inherited=inherited, reasons=tuple(reasons))
-
-
-def _kind(timeline: Timeline) -> Kind:
-    segments = timeline.segments
-    if all(abs(ms) <= IN_SYNC_MS for s in segments for ms in (s.start_ms, s.end_ms)):
-        return "in sync"
-    if len(segments) == 1:
-        return "drift" if segments[0].start_ms != segments[0].end_ms else "constant"
-    off = [abs(s.offset_ms) > NOTICEABLE_MS for s in segments]
-    turns = sum(a != b for a, b in pairwise(off))
-    return "intermittent" if turns >= 3 else "steps"
-
-
-def _inherited(
-    timeline: Timeline, found: Evidence, offsets_s: NDArray[np.floating], cuts: NDArray[np.float64]
-) -> tuple[Inherited, ...]:
-    """Shots, or without cuts long stretches, in which nothing speaks for the offset that they are given."""
-    offsets = [timeline.at(float(t)) / 1e3 for t in found.times]
-    column = np.rint(np.interp(offsets, offsets_s, np.arange(len(offsets_s)))).astype(np.int64)
-    support = found.support[np.arange(len(found.times)), column]
-    edges = np.unique([timeline.start_s, *cuts, timeline.end_s])
-    if not len(cuts):
-        gaps = np.concatenate([[timeline.start_s], found.times, [timeline.end_s]])
-        wide = np.flatnonzero(np.diff(gaps) > _LONGEST_SILENCE_S)
-        spans = [(float(gaps[k]), float(gaps[k + 1])) for k in wide]
-    else:
-        spans = [
-            (float(a), float(b))
-            for a, b in pairwise(edges)
-            if support[(found.times >= a) & (found.times < b)].sum() < 1.0
-        ]
-    return tuple(Inherited(a, b, timeline.at((a + b) / 2)) for a, b in spans)
 
 
 def in_words(timeline: Timeline) -> str:

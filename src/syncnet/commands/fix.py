@@ -44,7 +44,8 @@ def fix(
     chapters and titles are copied. The original is not touched without --in-place; nothing half-done is ever kept.
 
     Exit code 0: repaired, or nothing to repair; 1: the result did not measure better and was not kept; 2: the command
-    is wrong, or a file could not be read or written; 3: the offset is not sure, so nothing was done.
+    is wrong, or a file could not be read or written; 3: the offset is not sure, so nothing was done, or the result is
+    better but not to be trusted.
 
     Example: syncnet fix talk.mp4 -o talk-in-sync.mp4
     """
@@ -79,6 +80,8 @@ def fix(
         raise
     if as_json:
         typer.echo(json.dumps(fix_dict(result)))
-        return
-    for line in fix_lines(result):
-        typer.echo(line)
+    else:
+        for line in fix_lines(result):
+            typer.echo(line)
+    if not result.trusted:
+        raise typer.Exit(3)
