@@ -12,8 +12,9 @@ import syncnet
 from made_speakers import FPS, flags, watched
 from syncnet.active_speaker import SILENT, SPEAKING
 from syncnet.errors import InputError
-from syncnet.speaker_analysis import SpeakersResult, who_speaks
+from syncnet.speaker_analysis import who_speaks
 from syncnet.speaker_model import SpeakerModel
+from syncnet.speaker_results import SpeakersResult
 from syncnet.turns import OFFSCREEN
 
 MODEL = SpeakerModel()
