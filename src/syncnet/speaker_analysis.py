@@ -26,7 +26,7 @@ from syncnet.encoder import DEFAULT_MODEL, Encoder
 from syncnet.errors import InputError
 from syncnet.media import probe
 from syncnet.people import Portrait, as_people
-from syncnet.scene_offset import scene_offset
+from syncnet.scene_offset import face_offset, scene_offset
 from syncnet.speaker_model import SpeakerModel, shipped_model
 from syncnet.speaker_results import FaceSpeech, SpeakersResult
 from syncnet.tracks import MouthTrack
@@ -154,6 +154,8 @@ def who_speaks(
     parts = [t.curves for t in result.tracks]
     unit = scale(parts)
     offset_s, offset_from = _offset(result.tracks, unit, offset_ms)
+    if offset_from == "assumed":  # no face tells: what is nearest to the sound by chance shall not count as its offset
+        model = replace(model, apart_s=0.0)
     voice = voice_on_frames(seen, start + offset_s, frames)
     faces: list[FaceSpeech] = []
     offscreen = np.where(voice, 1.0, 0.0)
@@ -253,7 +255,8 @@ def _shot(
     for column, track in enumerate(tracks):
         rows = slice(begin[column] - first, begin[column] - first + length[column])
         present[rows, column] = True
-        own = depths(track.curves, offset_s, unit, model)
+        at = face_offset(track.curves, offset_s, unit.spread, reach_s=model.apart_s, telling=model.telling)
+        own = depths(track.curves, at, unit, model)
         depth[rows, column] = on_grid(track.curves.times, own, track.start_s, length[column])
     decision = decide(log_odds(depth, model), present, heard, window, model)
     faces = []
