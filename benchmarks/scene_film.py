@@ -17,8 +17,9 @@ from syncnet.active_speaker import WINDOWS
 from syncnet.colour import bgr
 from syncnet.media import FPS, SAMPLE_RATE
 from syncnet.pictures import decoded_on_grid
-from syncnet.speaker_analysis import SpeakersResult, watch, who_speaks
+from syncnet.speaker_analysis import watch, who_speaks
 from syncnet.speaker_report import in_words
+from syncnet.speaker_results import SpeakersResult
 
 HEIGHT = 360
 """Pixels; every person has a panel as wide as that."""

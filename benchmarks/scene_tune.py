@@ -22,6 +22,8 @@ GRID: dict[str, tuple[float, ...]] = {
     "most": (0.4, 0.8, 1.2, 2.0, 4.0),
     "own": (0.0, 0.25, 0.5, 0.75, 1.0),
     "tolerance_s": (0.0, 0.02, 0.04, 0.06),
+    "apart_s": (0.0, 0.04, 0.06, 0.08, 0.1),
+    "telling": (1.0, 1.5, 2.0, 2.5, 3.0),
     "change_voice": (0.002, 0.005, 0.01, 0.02, 0.04),
     "change_pause": (0.03, 0.06, 0.12, 0.25),
     "offscreen": (0.05, 0.1, 0.15, 0.25, 0.35),
@@ -61,13 +63,15 @@ def tune(scenes: Sequence[Seen], model: str) -> None:
     print(f"{best}\nwritten to {SHIPPED}", file=sys.stderr)
 
 
-def _offset_ms(seen: Seen) -> float:
+def _offset_ms(seen: Seen) -> float | None:
+    """The scene's offset, None where none is found; no constant changes it, so it is looked for once."""
     tracks = seen.watched.result.tracks
     unit = scale([t.curves for t in tracks])
-    return 1000.0 * scene_offset([t.curves for t in tracks], [t.shot for t in tracks], unit.spread).offset_s
+    found = scene_offset([t.curves for t in tracks], [t.shot for t in tracks], unit.spread)
+    return 1000.0 * found.offset_s if found.found else None
 
 
-def _merit(scenes: Sequence[Seen], offsets: Sequence[float], settings: SpeakerModel) -> float:
+def _merit(scenes: Sequence[Seen], offsets: Sequence[float | None], settings: SpeakerModel) -> float:
     """Mean per cent of what is wanted: moments named right by number of faces and by the other kinds of scenes, and
     off-screen turns recognised; at windows of 25 and 100."""
     parts = []

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from syncnet.curves import Curves
 from syncnet.people import Person, Portrait
 from syncnet.results import SyncResult, TrackResult
-from syncnet.speaker_analysis import FaceSpeech, SpeakersResult, Watched
+from syncnet.speaker_analysis import Watched
+from syncnet.speaker_results import FaceSpeech, SpeakersResult
 from syncnet.turns import OFFSCREEN, Turn
 
 FPS = 25.0

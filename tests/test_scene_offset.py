@@ -5,7 +5,7 @@ import pytest
 
 from made_speakers import curves, flags
 from syncnet.active_speaker import scale
-from syncnet.scene_offset import SceneOffset, scene_offset
+from syncnet.scene_offset import SceneOffset, face_offset, scene_offset
 
 T = 250
 
@@ -41,3 +41,19 @@ def test_shots_are_put_together() -> None:
 
 def test_no_tracks_no_offset() -> None:
     assert scene_offset([], [], 1.0).found is False
+
+
+def test_a_face_has_its_own_offset_near_the_films() -> None:
+    made = curves(flags(T, (2, 6)), 3, offset_s=0.15)
+    unit = scale([made]).spread
+    assert face_offset(made, 0.1, unit, reach_s=0.08, telling=1.0) == pytest.approx(0.15, abs=0.025)
+    assert face_offset(made, 0.0, unit, reach_s=0.04, telling=1.0) <= 0.045  # never farther from the film's than that
+    assert face_offset(made, 0.1, unit, reach_s=0.08, telling=50.0) == 0.1  # no moment tells
+    nothing = curves(flags(T), 4)
+    assert face_offset(nothing, -0.3, scale([nothing]).spread, reach_s=0.08, telling=1.5) == -0.3
+    assert face_offset(made, 3.0, unit, reach_s=0.08, telling=1.0) == 3.0  # outside the curves
+
+
+def test_a_face_that_follows_a_distant_sound_gets_no_offset_of_its_own() -> None:
+    made = curves(np.ones(T, bool), 3, offset_s=0.6)
+    assert face_offset(made, 0.0, scale([made]).spread, reach_s=0.08, telling=1.0) == 0.0

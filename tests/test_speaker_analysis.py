@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import syncnet
-from made_speakers import FPS, flags, watched
+from made_speakers import FPS, curves, flags, watched
 from syncnet.active_speaker import SILENT, SPEAKING
 from syncnet.errors import InputError
-from syncnet.speaker_analysis import SpeakersResult, who_speaks
+from syncnet.speaker_analysis import who_speaks
 from syncnet.speaker_model import SpeakerModel
+from syncnet.speaker_results import SpeakersResult
 from syncnet.turns import OFFSCREEN
 
 MODEL = SpeakerModel()
@@ -59,6 +61,26 @@ def test_a_given_offset_is_used_and_lips_that_follow_another_are_nobodys() -> No
     result = who_speaks(seen, settings=MODEL, offset_ms=0.0)
     assert result.offset_from == "given"
     assert {t.speaker for t in result.turns} == {OFFSCREEN}
+
+
+def test_a_face_of_another_recording_is_read_at_its_own_offset() -> None:
+    early, late = flags(N, (0, 5)), flags(N, (5, 10))
+    seen = watched([early, late], flags(N, (0.1, 9.9)))
+    other = replace(seen.result.tracks[1], curves=curves(late, 1, offset_s=0.1))
+    seen = replace(seen, result=replace(seen.result, tracks=(seen.result.tracks[0], other)))
+    own = who_speaks(seen, settings=replace(MODEL, apart_s=0.12, telling=1.0), offset_ms=0.0)
+    none = who_speaks(seen, settings=replace(MODEL, apart_s=0.0), offset_ms=0.0)
+    assert near(told(own), [("A", 0.1, 5.0), ("B", 5.0, 9.9)])
+    assert own.faces[1].score[150:230].mean() > none.faces[1].score[150:230].mean() + 0.5
+
+
+def test_where_the_film_tells_no_offset_faces_have_none_of_their_own() -> None:
+    seen = watched([np.zeros(N, bool)], flags(N, (0.1, 9.9)))  # lips that follow no sound, near to it by chance
+    assumed, given = (who_speaks(seen, settings=replace(MODEL, telling=0.0), offset_ms=ms) for ms in (None, 0.0))
+    assert assumed.offset_from == "assumed"
+    still = who_speaks(seen, settings=replace(MODEL, apart_s=0.0), offset_ms=0.0)
+    np.testing.assert_array_equal(assumed.faces[0].score, still.faces[0].score)
+    assert given.faces[0].score.mean() > still.faces[0].score.mean()
 
 
 def test_silence_is_nobodys() -> None:

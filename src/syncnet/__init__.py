@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from syncnet.mend import fix
     from syncnet.repair import FixResult, NotBetter
     from syncnet.results import SyncResult, TrackResult
-    from syncnet.speaker_analysis import SpeakersResult, speakers
+    from syncnet.speaker_analysis import speakers
+    from syncnet.speaker_results import SpeakersResult
 
 # The official builds of onnxruntime report to their maker unless told not to before they are loaded (its Privacy.md).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -46,7 +47,7 @@ _HOME = {
     "FixResult": ("syncnet.repair", "FixResult"),
     "NotBetter": ("syncnet.repair", "NotBetter"),
     "speakers": ("syncnet.speaker_analysis", "speakers"),
-    "SpeakersResult": ("syncnet.speaker_analysis", "SpeakersResult"),
+    "SpeakersResult": ("syncnet.speaker_results", "SpeakersResult"),
 }
 
 

@@ -25,84 +25,16 @@ from syncnet.analysis import MFCC_RATE, Progress, SoundFeatures, SyncResult, Tra
 from syncnet.encoder import DEFAULT_MODEL, Encoder
 from syncnet.errors import InputError
 from syncnet.media import probe
-from syncnet.offset import in_words
-from syncnet.people import Person, Portrait, as_people
-from syncnet.scene_offset import scene_offset
+from syncnet.people import Portrait, as_people
+from syncnet.scene_offset import face_offset, scene_offset
 from syncnet.speaker_model import SpeakerModel, shipped_model
+from syncnet.speaker_results import FaceSpeech, SpeakersResult
 from syncnet.tracks import MouthTrack
-from syncnet.turns import Turn, film_turns
+from syncnet.turns import film_turns
 from syncnet.voice import runs, voice_activity
 
 MAX_WINDOW = 1000
 """Longest sliding window in frames."""
-
-
-@dataclass(frozen=True)
-class FaceSpeech:
-    """What one face track does, frame by frame at 25 a second from `start_s` on; T frames.
-
-    `person`: the name of whose face it is. `boxes`: `(T, 4)` float32, x0, y0, x1, y1 in pixels. `score`: `(T,)`
-    float32, how much nearer the lips are to the sound at the file's offset than usual, in units of the spread of
-    distances (about 0 for lips that move to no sound or to another), averaged over the window; NaN without sound.
-    `probability`: `(T,)` float32 that this face is the one who speaks, 0 where nobody does. `state`: `(T,)` int8,
-    1 speaking, 0 silent, -1 unsure.
-    `face_px`: median outer-eye-corner distance in pixels.
-    """
-
-    id: int
-    shot: int
-    person: str
-    start_s: float
-    boxes: NDArray[np.float32]
-    score: NDArray[np.float32]
-    probability: NDArray[np.float32]
-    state: NDArray[np.int8]
-    face_px: float
-
-    @property
-    def end_s(self) -> float:
-        """Presentation time just after the last frame."""
-        return self.start_s + len(self.state) / FPS
-
-    @property
-    def times(self) -> NDArray[np.float64]:
-        """Presentation time of every frame in seconds, `(T,)`."""
-        return self.start_s + np.arange(len(self.state)) / FPS
-
-
-@dataclass(frozen=True)
-class SpeakersResult:
-    """Who speaks when in a file.
-
-    `offset_ms`: audio minus video time that was used (`offset_from`: "given", "measured", or "assumed" where no face
-    told). `turns`: in order of time; times are those of the picture. `faces`: every face track. `people`: whose faces
-    they are. `voice`: stretches in which somebody speaks (seconds of the picture). `offscreen`: `(N,)` float32 at 25
-    frames a second from `start_s` on, probability that somebody speaks whom no face fits. `reasons`: why there is no
-    answer.
-    """
-
-    file: str
-    start_s: float
-    duration_s: float
-    width: int
-    height: int
-    offset_ms: float
-    offset_from: str
-    window: int
-    turns: tuple[Turn, ...]
-    faces: tuple[FaceSpeech, ...]
-    people: tuple[Person, ...]
-    voice: tuple[tuple[float, float], ...]
-    offscreen: NDArray[np.float32]
-    shots: tuple[float, ...]
-    reasons: tuple[str, ...]
-    problems: tuple[str, ...]
-    model: dict[str, str]
-
-    @property
-    def offset_in_words(self) -> str:
-        """The offset as one would say it."""
-        return in_words(self.offset_ms)
 
 
 @dataclass(frozen=True)
@@ -222,6 +154,8 @@ def who_speaks(
     parts = [t.curves for t in result.tracks]
     unit = scale(parts)
     offset_s, offset_from = _offset(result.tracks, unit, offset_ms)
+    if offset_from == "assumed":  # no face tells: what is nearest to the sound by chance shall not count as its offset
+        model = replace(model, apart_s=0.0)
     voice = voice_on_frames(seen, start + offset_s, frames)
     faces: list[FaceSpeech] = []
     offscreen = np.where(voice, 1.0, 0.0)
@@ -321,7 +255,8 @@ def _shot(
     for column, track in enumerate(tracks):
         rows = slice(begin[column] - first, begin[column] - first + length[column])
         present[rows, column] = True
-        own = depths(track.curves, offset_s, unit, model)
+        at = face_offset(track.curves, offset_s, unit.spread, reach_s=model.apart_s, telling=model.telling)
+        own = depths(track.curves, at, unit, model)
         depth[rows, column] = on_grid(track.curves.times, own, track.start_s, length[column])
     decision = decide(log_odds(depth, model), present, heard, window, model)
     faces = []

@@ -21,7 +21,7 @@ from syncnet.errors import InputError
 from syncnet.people import square
 from syncnet.sound_codec import Encoding, add_sound_stream, encoding_for
 from syncnet.source_sound import source_sound, track_format
-from syncnet.speaker_analysis import FaceSpeech, SpeakersResult
+from syncnet.speaker_results import FaceSpeech, SpeakersResult
 from syncnet.speaker_video import coloured, h264_stream, picture_frame, picture_rate
 from syncnet.turns import OFFSCREEN, Turn
 

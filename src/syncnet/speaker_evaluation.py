@@ -12,9 +12,10 @@ import numpy as np
 
 from syncnet.active_speaker import WINDOWS
 from syncnet.errors import InputError
-from syncnet.speaker_analysis import SpeakersResult, Watched, watch, who_speaks
+from syncnet.speaker_analysis import Watched, watch, who_speaks
 from syncnet.speaker_metrics import TurnAgreement, agreement, average_precision, matched_scores, turn_agreement
 from syncnet.speaker_report import face_rows, segments
+from syncnet.speaker_results import SpeakersResult
 from syncnet.speaker_truth import SPEAKING, FaceRow, Segment, read_ava, read_rttm
 
 THRESHOLD = 0.5

@@ -19,6 +19,8 @@ class SpeakerModel:
     """Constants of the decision; docs/speakers.md tells how they were chosen."""
 
     tolerance_s: float = 0.02  # distances this near to the offset are averaged
+    apart_s: float = 0.1  # the offset of a face may be so far from the film's, where that was found
+    telling: float = 2.0  # depth over 2 s from which a moment tells the offset of a face
     own: float = 0.5  # share of a window's own mean distance in what is usual; the rest is the film's
     gain: float = 0.35  # log odds per spread of depth, one frame; frames overlap, so each counts little
     middle: float = 0.8  # depth at which a frame speaks neither for nor against

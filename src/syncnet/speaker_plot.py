@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from syncnet.colour import Bgr
 from syncnet.errors import InputError
 from syncnet.people import portrait_pictures
-from syncnet.speaker_analysis import SpeakersResult
 from syncnet.speaker_report import offset_in_words
+from syncnet.speaker_results import SpeakersResult
 from syncnet.turns import OFFSCREEN
 
 if TYPE_CHECKING:

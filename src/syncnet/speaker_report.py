@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from syncnet.active_speaker import FPS, SPEAKING
-from syncnet.speaker_analysis import FaceSpeech, SpeakersResult
+from syncnet.speaker_results import FaceSpeech, SpeakersResult
 from syncnet.speaker_truth import SPEAKING as AUDIBLE
 from syncnet.speaker_truth import FaceRow, Segment, ava_table, rttm_lines
 from syncnet.turns import OFFSCREEN, Turn

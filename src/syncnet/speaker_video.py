@@ -25,8 +25,8 @@ from syncnet.container import ignore, moving_pictures, open_media
 from syncnet.errors import InputError
 from syncnet.packet_flow import Timed, copied_packets
 from syncnet.pictures import native_pictures
-from syncnet.speaker_analysis import FaceSpeech, SpeakersResult
 from syncnet.speaker_report import offset_in_words
+from syncnet.speaker_results import FaceSpeech, SpeakersResult
 from syncnet.turns import OFFSCREEN
 
 GREEN, RED, AMBER, WHITE, BLACK = (64, 200, 64), (64, 64, 220), (40, 180, 240), (255, 255, 255), (0, 0, 0)

@@ -13,7 +13,7 @@ from syncnet.errors import InputError, SyncNetError
 from syncnet.model_names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from syncnet.speaker_analysis import SpeakersResult
+    from syncnet.speaker_results import SpeakersResult
 
 FILMS = (".mp4", ".mov", ".mkv")
 """What the annotated film may be called."""
