@@ -108,7 +108,7 @@ def main() -> None:
     encoder = default_encoder(given.model)
     sure = chance()
     print(f"train: the sound is loudest {sure.usual_ms:.0f} ms after the lips are widest; at any one place 95 % of "
-          f"strangers' sound correlates below {sure.correlation:.2f}, and by the ridge reaches less than {sure.depth:.2f}")
+          f"strangers' sound correlates below {sure.correlation:.2f}, by the ridge reaches less than {sure.depth:.2f}")
     cases = [case(clip, encoder) for clip in clips("dev") if clip.seconds >= LEAST_S]
     print("\rdev, clips that the network puts more than 40 ms from 0:")
     for one in (c for c in cases if c.far()):
