@@ -1,7 +1,8 @@
-"""Recorded sentences and what the picture trunk makes of them, computed once per model and kept on disk."""
+"""Recorded sentences and what the picture trunk makes of them, computed once per trunk and kept on disk."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,10 +75,10 @@ def trunk_features(
 ) -> list[NDArray[np.float32]]:
     """The trunk features of every sentence, (T - 4, F) float32 each, rounded to half precision.
 
-    They are kept below `cache`, one file per clip in a folder named by the model's hash, so that a stopped run goes on
-    where it was.
+    They are kept below `cache`, one file per clip in a folder named by the trunk's hash, so that a stopped run goes on
+    where it was and models on one trunk share them.
     """
-    folder = cache / encoder.model.identity.get("hash", encoder.model.name)
+    folder = cache / hashlib.sha256(encoder.model.files["video_trunk"].read_bytes()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     features = []
     for number, sentence in enumerate(sentences, 1):

@@ -1,4 +1,4 @@
-"""The sequence classifier that reads a GRID sentence from a clip's picture features: a GRU, and per slot where to look.
+"""The sequence classifier that reads a GRID sentence from picture features: a GRU or LSTM, and where each slot looks.
 
 After the lip reading of "Out of time" (Chung & Zisserman 2016, section 5: an LSTM over the frozen video features, one
 class per phrase); here one class per slot of the sentence.
@@ -23,9 +23,13 @@ Source = Literal["embeddings", "features", "tuned"]
 head; `tuned`, the head's again, but the head learns along."""
 
 
+Cell = Literal["gru", "lstm"]
+"""The recurrent cell. The paper has an LSTM."""
+
+
 @dataclass(frozen=True)
 class LipConfig:
-    """The shape of the classifier: `inputs` numbers a window, GRU of `hidden` cells either way."""
+    """The shape of the classifier: `inputs` numbers a window, GRU or LSTM of `hidden` cells either way."""
 
     source: Source
     inputs: int
@@ -33,6 +37,7 @@ class LipConfig:
     hidden: int = 128
     layers: int = 2
     dropout: float = 0.4
+    cell: Cell = "gru"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -61,15 +66,22 @@ class LipClassifier(nn.Module):
         self.reduce = nn.Conv1d(inputs, config.width, 5, stride=2, padding=2)
         self.norm = nn.LayerNorm(config.width)
         self.drop = nn.Dropout(config.dropout)
-        self.gru = nn.GRU(
-            config.width, config.hidden, config.layers, batch_first=True, bidirectional=True, dropout=config.dropout
+        between = config.dropout if config.layers > 1 else 0.0
+        cell = {"gru": nn.GRU, "lstm": nn.LSTM}[config.cell]
+        self.recurrent = cell(
+            config.width, config.hidden, config.layers, batch_first=True, bidirectional=True, dropout=between
         )
         self.look = nn.Linear(2 * config.hidden, len(GRID))
         self.words = nn.ModuleList(nn.Linear(2 * config.hidden, len(slot.words)) for slot in GRID)
         self.sounds = nn.Linear(2 * config.hidden, len(SOUNDS) + 1)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Read:
-        """`lengths` (B,): how many rows of each clip count, on the CPU; None: all."""
+        """`lengths` (B,): how many rows of each clip count, on the CPU; None: all.
+
+        Clips of one length go through the recurrent layers unpacked, which is faster.
+        """
+        if lengths is not None and bool((lengths == x.shape[1]).all()):
+            lengths = None
         if self.front is not None:
             real = None if lengths is None else torch.arange(x.shape[1])[None, :] < lengths[:, None]
             x = self.front(x, real)
@@ -78,19 +90,19 @@ class LipClassifier(nn.Module):
         x = self.reduce(x.transpose(1, 2)).transpose(1, 2)
         x = self.drop(F.relu(self.norm(x)))
         if steps is None:
-            x, _ = self.gru(x)
+            x, _ = self.recurrent(x)
         else:
             packed = pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)
-            x, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])
-        x = self.drop(x)
-        look = self.look(x)
+            x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=x.shape[1])
+        x = self.drop(x).float()
+        look = self.look(x).float()
         if steps is not None:
             past = torch.arange(x.shape[1])[None, :] >= steps[:, None]
             look = look.masked_fill(past.unsqueeze(-1), -torch.inf)
         look = torch.log_softmax(look, 1)
         seen = look.exp().transpose(1, 2) @ x
         scores = [layer(seen[:, k]) for k, layer in enumerate(self.words)]
-        return Read(torch.cat(scores, 1), self.sounds(x), look)
+        return Read(torch.cat(scores, 1).float(), self.sounds(x).float(), look)
 
 
 def lip_loss(

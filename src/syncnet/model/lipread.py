@@ -14,7 +14,7 @@ from syncnet.encoder import Encoder
 from syncnet.errors import InputError
 from syncnet.lipread import classifier_input
 from syncnet.model.heads import Head
-from syncnet.model.lip_network import LipClassifier, LipConfig, Source, lip_loss
+from syncnet.model.lip_network import Cell, LipClassifier, LipConfig, Source, lip_loss
 from syncnet.sentences import GRID
 
 Rng = np.random.Generator
@@ -24,8 +24,9 @@ Features = NDArray[np.float32]
 @dataclass(frozen=True)
 class LipTraining:
     """How the classifier learns. `recombine`: share of words that are taken from another sentence of the same speaker.
-    `speed`: clips are played up to so much faster or slower; `shift`: and moved by so many windows; `noise`: in units
-    of the features' deviation; `hidden_windows`: longest stretch blanked out, of two."""
+    `speed`: clips are played up to so much faster or slower; `shift`: and moved by so many windows; `windows`: and so
+    many of it shown, 0: all; `noise`: in units of the features' deviation; `hidden_windows`: longest stretch blanked
+    out, of two. `cell`, `layers`: of the recurrent network. `bf16`: it learns in bfloat16."""
 
     source: Source = "features"
     epochs: int = 30
@@ -41,6 +42,10 @@ class LipTraining:
     shift: float = 3.0
     noise: float = 0.3
     hidden_windows: int = 6
+    windows: int = 0
+    cell: Cell = "gru"
+    layers: int = 2
+    bf16: bool = False
     seed: int = 0
 
 
@@ -78,7 +83,8 @@ def train(
     """
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    model = LipClassifier(LipConfig(settings.source, examples[0].windows.shape[1]), front)
+    shape = LipConfig(settings.source, examples[0].windows.shape[1], layers=settings.layers, cell=settings.cell)
+    model = LipClassifier(shape, front)
     head = list(front.parameters()) if front is not None else []
     rest = [p for p in model.parameters() if all(p is not q for q in head)]
     groups = [{"params": rest, "lr": settings.lr}, {"params": head, "lr": settings.lr * settings.head_lr}]
@@ -94,10 +100,12 @@ def train(
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * _rate((epoch + number / batches) / settings.epochs)
             x, lengths = padded([e.windows for e in made])
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
+                read = model(x, lengths)
             loss = lip_loss(
-                model(x, lengths), torch.tensor([e.numbers for e in made]),
-                _steps([e.sounds for e in made], -100), _steps([e.places for e in made], -1),
-                smoothing=settings.smoothing, sounds_weight=settings.sounds_weight, look_weight=settings.look_weight,
+                read, torch.tensor([e.numbers for e in made]), _steps([e.sounds for e in made], -100),
+                _steps([e.places for e in made], -1), smoothing=settings.smoothing,
+                sounds_weight=settings.sounds_weight, look_weight=settings.look_weight,
             )  # fmt: skip
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -152,11 +160,14 @@ def recombined(example: Example, pool: Pool, share: float, rng: Rng) -> Example:
 
 
 def changed(example: Example, settings: LipTraining, rng: Rng) -> Example:
-    """A sentence as it might also have been: other speed, a little earlier or later, noise, stretches unseen."""
+    """A sentence as it might also have been: other speed, a little earlier or later, noise, stretches unseen.
+
+    With `settings.windows` all are made equally long: cut off, or the last window held.
+    """
     clip = example.windows
     speed = 1.0 + rng.uniform(-settings.speed, settings.speed)
     moved_by = rng.uniform(-settings.shift, settings.shift)
-    count = max(8, round(len(clip) / speed))
+    count = settings.windows or max(8, round(len(clip) / speed))
     at = np.clip(np.arange(count) * speed + moved_by, 0, len(clip) - 1)
     low = np.minimum(at.astype(int), len(clip) - 2)
     share = (at - low)[:, None].astype(np.float32)
