@@ -21,7 +21,7 @@ from syncnet.model.lip_alignment import Alignment, align_columns, best_paths
 from syncnet.model.lip_course import learn, write_reader
 from syncnet.model.lip_evaluate import CHANCE, HELD_OUT, LEARNT, OTHERS, as_table, evaluate, group_names, grouped
 from syncnet.model.lip_features import Sentence, find_sentences, hold_out, trunk_features
-from syncnet.model.lip_network import LipClassifier, LipConfig, Read, Source, lip_loss
+from syncnet.model.lip_network import Cell, LipClassifier, LipConfig, Read, Source, lip_loss
 from syncnet.model.lip_sounds import PRONOUNCED, SOUNDS, sounds_of
 from syncnet.model.lipread import (
     Example,
@@ -40,7 +40,7 @@ from syncnet.sentences import GRID, word_numbers
 
 SMALL = replace(TINY, name="small", crop_size=111, embedding=256)
 NAMES = ["s1_bbaf2n", "s1_bgbg3p", "s1_lrih4s", "s1_lwwj5a", "s1_prak6n", "s1_sbbl7p", "s2_sgim8s", "s2_pwwn9a"]
-QUICK = LipTraining(epochs=2, batch=4, bf16=False)
+QUICK = LipTraining(epochs=2, batch=4)
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +109,11 @@ def test_every_word_is_pronounced() -> None:
     assert said == "B IH N B L UW AE T EH F T UW N AW".split()
 
 
-@pytest.mark.parametrize("source", ["features", "tuned"])
-def test_padding_changes_no_score(source: Source, encoder: Encoder) -> None:
+@pytest.mark.parametrize(("source", "cell"), [("features", "gru"), ("features", "lstm"), ("tuned", "gru")])
+def test_padding_changes_no_score(source: Source, cell: Cell, encoder: Encoder) -> None:
     torch.manual_seed(0)
     front = head_of(encoder) if source == "tuned" else None
-    model = LipClassifier(LipConfig(source, SMALL.video_features), front).eval()
+    model = LipClassifier(LipConfig(source, SMALL.video_features, cell=cell), front).eval()
     rng = np.random.default_rng(0)
     clips = [rng.standard_normal((n, SMALL.video_features)).astype(np.float32) for n in (47, 30, 71)]
     x, lengths = padded(clips)
@@ -153,6 +153,8 @@ def test_changes_keep_a_sentence_what_it_is() -> None:
     np.testing.assert_allclose(longer.windows, np.concatenate([ramp.windows, ramp.windows[-1:].repeat(10, axis=0)]))
     faster, rng = replace(still, speed=0.5), np.random.default_rng(3)
     ends = set()
+    lengths = {len(changed(ramp, replace(faster, windows=0), rng).windows) for _ in range(40)}
+    assert min(lengths) >= 70 / 1.5 - 1 and max(lengths) <= 141 and len(lengths) > 5
     for _ in range(40):
         moved = changed(ramp, faster, rng)
         ends.add(int(moved.bounds[-1]))
@@ -209,7 +211,7 @@ def toy(count: int, seed: int, command: int | None = None) -> list[Example]:
 
 
 def test_a_toy_language_is_learned_and_the_seed_decides() -> None:
-    settings = LipTraining(epochs=12, speed=0.0, shift=1.0, noise=0.05, hidden_windows=0, windows=30)
+    settings = LipTraining(epochs=12, speed=0.0, shift=1.0, noise=0.05, hidden_windows=0)
     told: list[float] = []
     model = train(toy(256, 0, command=3), settings, on_epoch=lambda _epoch, loss, _model: told.append(loss))
     assert len(told) == 12 and told[-1] < 0.6 * told[0]
@@ -281,7 +283,7 @@ def test_the_best_path_by_hand() -> None:
 def test_a_reader_is_written_and_reads_as_torch_does(
     source: Source, sentences: list[Sentence], encoder: Encoder, tmp_path: Path
 ) -> None:
-    settings = replace(QUICK, source=source)
+    settings = replace(QUICK, source=source, cell="lstm" if source == "embeddings" else "gru", bf16=source == "tuned")
     features = trunk_features(sentences, encoder, tmp_path / "cache")
     learnt = learn(sentences, features, encoder, settings, held_out=3)
     assert {g.name: g.sentences for g in learnt.groups} == {LEARNT: 5, HELD_OUT: 3}

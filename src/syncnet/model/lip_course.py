@@ -88,7 +88,8 @@ def card_text(learnt: Learnt, encoder: Encoder, settings: LipTraining, version: 
 
 Reads one sentence of the GRID corpus from the mouth alone: {ONLY_KNOWS}.
 
-- **What it is.** A GRU over the `{settings.source}` of the picture stream of `{identity.get("name")}` \
+- **What it is.** A recurrent network ({settings.cell.upper()}) \
+over the `{settings.source}` of the picture stream of `{identity.get("name")}` \
 {identity.get("version", "")} (hash {identity.get("hash")}), and for each of the six slots a place to look and a class \
 per word. It works with that model alone.
 - **Data.** {len(learnt.learnt_from)} sentences of the GRID corpus (CC BY 4.0), by speaker: {shares}.

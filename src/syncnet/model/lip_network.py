@@ -1,4 +1,4 @@
-"""The sequence classifier that reads a GRID sentence from picture features: an LSTM, and per slot where to look.
+"""The sequence classifier that reads a GRID sentence from picture features: a GRU or LSTM, and where each slot looks.
 
 After the lip reading of "Out of time" (Chung & Zisserman 2016, section 5: an LSTM over the frozen video features, one
 class per phrase); here one class per slot of the sentence.
@@ -23,9 +23,13 @@ Source = Literal["embeddings", "features", "tuned"]
 head; `tuned`, the head's again, but the head learns along."""
 
 
+Cell = Literal["gru", "lstm"]
+"""The recurrent cell. The paper has an LSTM."""
+
+
 @dataclass(frozen=True)
 class LipConfig:
-    """The shape of the classifier: `inputs` numbers a window, LSTM of `hidden` cells either way."""
+    """The shape of the classifier: `inputs` numbers a window, GRU or LSTM of `hidden` cells either way."""
 
     source: Source
     inputs: int
@@ -33,6 +37,7 @@ class LipConfig:
     hidden: int = 128
     layers: int = 2
     dropout: float = 0.4
+    cell: Cell = "gru"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,7 +67,8 @@ class LipClassifier(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.drop = nn.Dropout(config.dropout)
         between = config.dropout if config.layers > 1 else 0.0
-        self.lstm = nn.LSTM(
+        cell = {"gru": nn.GRU, "lstm": nn.LSTM}[config.cell]
+        self.recurrent = cell(
             config.width, config.hidden, config.layers, batch_first=True, bidirectional=True, dropout=between
         )
         self.look = nn.Linear(2 * config.hidden, len(GRID))
@@ -72,7 +78,7 @@ class LipClassifier(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Read:
         """`lengths` (B,): how many rows of each clip count, on the CPU; None: all.
 
-        Clips of one length go through the LSTM unpacked, in half the time.
+        Clips of one length go through the recurrent layers unpacked, which is faster.
         """
         if lengths is not None and bool((lengths == x.shape[1]).all()):
             lengths = None
@@ -84,10 +90,10 @@ class LipClassifier(nn.Module):
         x = self.reduce(x.transpose(1, 2)).transpose(1, 2)
         x = self.drop(F.relu(self.norm(x)))
         if steps is None:
-            x, _ = self.lstm(x)
+            x, _ = self.recurrent(x)
         else:
             packed = pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)
-            x, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])
+            x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=x.shape[1])
         x = self.drop(x).float()
         look = self.look(x).float()
         if steps is not None:

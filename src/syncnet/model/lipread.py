@@ -14,7 +14,7 @@ from syncnet.encoder import Encoder
 from syncnet.errors import InputError
 from syncnet.lipread import classifier_input
 from syncnet.model.heads import Head
-from syncnet.model.lip_network import LipClassifier, LipConfig, Source, lip_loss
+from syncnet.model.lip_network import Cell, LipClassifier, LipConfig, Source, lip_loss
 from syncnet.sentences import GRID
 
 Rng = np.random.Generator
@@ -24,9 +24,9 @@ Features = NDArray[np.float32]
 @dataclass(frozen=True)
 class LipTraining:
     """How the classifier learns. `recombine`: share of words that are taken from another sentence of the same speaker.
-    `speed`: clips are played up to so much faster or slower; `shift`: and moved by so many windows; `windows`: then so
-    many are shown; `noise`: in units of the features' deviation; `hidden_windows`: longest stretch blanked out, of
-    two. `layers`: of the LSTM. `bf16`: the LSTM and the convolution are learned in bfloat16."""
+    `speed`: clips are played up to so much faster or slower; `shift`: and moved by so many windows; `windows`: and so
+    many of it shown, 0: all; `noise`: in units of the features' deviation; `hidden_windows`: longest stretch blanked
+    out, of two. `cell`, `layers`: of the recurrent network. `bf16`: it learns in bfloat16."""
 
     source: Source = "features"
     epochs: int = 30
@@ -42,9 +42,10 @@ class LipTraining:
     shift: float = 3.0
     noise: float = 0.3
     hidden_windows: int = 6
-    windows: int = 76
+    windows: int = 0
+    cell: Cell = "gru"
     layers: int = 2
-    bf16: bool = True
+    bf16: bool = False
     seed: int = 0
 
 
@@ -82,7 +83,7 @@ def train(
     """
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    shape = LipConfig(settings.source, examples[0].windows.shape[1], layers=settings.layers)
+    shape = LipConfig(settings.source, examples[0].windows.shape[1], layers=settings.layers, cell=settings.cell)
     model = LipClassifier(shape, front)
     head = list(front.parameters()) if front is not None else []
     rest = [p for p in model.parameters() if all(p is not q for q in head)]
@@ -98,12 +99,12 @@ def train(
             made = [changed(recombined(examples[k], pool, settings.recombine, rng), settings, rng) for k in chosen]
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * _rate((epoch + number / batches) / settings.epochs)
-            x = torch.from_numpy(np.stack([e.windows for e in made]))
+            x, lengths = padded([e.windows for e in made])
             with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
-                read = model(x)
+                read = model(x, lengths)
             loss = lip_loss(
-                read, torch.tensor([e.numbers for e in made]), _steps([e.sounds for e in made]),
-                _steps([e.places for e in made]), smoothing=settings.smoothing,
+                read, torch.tensor([e.numbers for e in made]), _steps([e.sounds for e in made], -100),
+                _steps([e.places for e in made], -1), smoothing=settings.smoothing,
                 sounds_weight=settings.sounds_weight, look_weight=settings.look_weight,
             )  # fmt: skip
             optimiser.zero_grad()
@@ -161,12 +162,12 @@ def recombined(example: Example, pool: Pool, share: float, rng: Rng) -> Example:
 def changed(example: Example, settings: LipTraining, rng: Rng) -> Example:
     """A sentence as it might also have been: other speed, a little earlier or later, noise, stretches unseen.
 
-    All are made equally long, `settings.windows`: cut off, or the last window held.
+    With `settings.windows` all are made equally long: cut off, or the last window held.
     """
     clip = example.windows
     speed = 1.0 + rng.uniform(-settings.speed, settings.speed)
     moved_by = rng.uniform(-settings.shift, settings.shift)
-    count = settings.windows
+    count = settings.windows or max(8, round(len(clip) / speed))
     at = np.clip(np.arange(count) * speed + moved_by, 0, len(clip) - 1)
     low = np.minimum(at.astype(int), len(clip) - 2)
     share = (at - low)[:, None].astype(np.float32)
@@ -190,9 +191,12 @@ def padded(clips: Sequence[Features]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(x), torch.tensor(lengths)
 
 
-def _steps(labels: Sequence[NDArray[np.int64]]) -> Tensor:
-    """Labels of windows as those of the classifier's steps, every second one: (B, T)."""
-    return torch.from_numpy(np.stack(labels)[:, ::2].copy())
+def _steps(labels: Sequence[NDArray[np.int64]], past: int) -> Tensor:
+    """Labels of windows as those of the classifier's steps, every second one: (B, T), `past` behind the end."""
+    rows = np.full((len(labels), (max(len(row) for row in labels) + 1) // 2), past)
+    for row, own in zip(rows, labels, strict=True):
+        row[: (len(own) + 1) // 2] = own[::2]
+    return torch.from_numpy(rows)
 
 
 def inputs_for(features: Sequence[Features], source: Source, encoder: Encoder) -> list[Features]:
