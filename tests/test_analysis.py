@@ -34,6 +34,7 @@ class Known(Encoder):
 
     late_s: float = 0.0
     related: bool = True
+    frames_seen: int = 5
 
     def embed_video(self, crops: NDArray[np.uint8]) -> Array:
         first = float(crops[0, 0, 0]) / FPS

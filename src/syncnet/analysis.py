@@ -134,7 +134,7 @@ def compare(
     limits: TrustLimits | None = None,
 ) -> Comparison:
     """Compare the stretches of all face tracks with the sound around them, letting each go once it is embedded."""
-    limits = limits or TrustLimits()
+    limits = limits or TrustLimits(windows_per_draw=encoder.frames_seen)
     by_track: dict[int, list[_Piece]] = {}
     for stretch in stretches:
         by_track.setdefault(stretch.id, []).append(_measured(stretch, sound, encoder, range_s))

@@ -20,6 +20,9 @@ from syncnet.model_names import EMBEDDING_MODEL as EMBEDDING_MODEL
 WINDOW_FRAMES = 5
 """Frames in a video window: 0.2 s at 25 fps."""
 
+WIDE_FRAMES = 19
+"""Frames that a window of a wide model depends on, together with its neighbours."""
+
 WINDOW_COLUMNS = 20
 """MFCC columns in an audio window: 0.2 s at 100 Hz."""
 
@@ -78,13 +81,15 @@ class Encoder:
 
     Embeddings lie on a sphere of radius 10, so Euclidean distances go from 0 (same) over about 14 (unrelated) to 20.
     Pictures, MFCC and trunk features are standardised by the statistics of the stretch they come from: hand in a whole
-    track or a long piece of one (1 s at the very least), not single windows.
+    track or a long piece of one (1 s at the very least), not single windows. `frames_seen`: frames of picture that one
+    embedding depends on, 5, or 19 of a wide model.
     """
 
     def __init__(self, model: ModelInfo | str | Path = DEFAULT_MODEL, *, threads: int = 2) -> None:
         import onnxruntime as ort
 
         self.model = model if isinstance(model, ModelInfo) else find_model(model)
+        self.frames_seen = WIDE_FRAMES if self.model.description.get("wide") else WINDOW_FRAMES
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

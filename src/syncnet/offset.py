@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 JUST_NOTICEABLE_MS = 10.0  # one hop; nobody sees less, and nothing here claims to measure less
-WINDOWS_PER_DRAW = 5  # neighbouring windows overlap: five of them say as much as one independent one
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,7 @@ class TrustLimits:
     interval_ms: float = 200.0  # width of the 95 % interval
     agree_ms: float = 80.0  # windows this near to the answer agree with it
     agree_sigmas: float = 2.0  # by how many standard errors they must be more than chance would have it
+    windows_per_draw: int = 5  # so many neighbours overlap and say as much as one; as many as a window sees frames
     rival_ms: float = 200.0  # from here on another minimum is another answer, not the flank of this one
     rival_depth: float = 0.85  # depth of the second minimum, as a share of the first one's
 
@@ -163,7 +163,7 @@ def agreement(clip: ClipOffset, limits: TrustLimits) -> tuple[float, float]:
     hop_ms = HOP_S * 1000.0
     span_ms = float(clip.offsets_s[-1] - clip.offsets_s[0]) * 1000.0
     chance = min((2.0 * limits.agree_ms + hop_ms) / (span_ms + hop_ms), 1.0)
-    spread = np.sqrt(chance * (1.0 - chance) * WINDOWS_PER_DRAW / len(offsets))
+    spread = np.sqrt(chance * (1.0 - chance) * limits.windows_per_draw / len(offsets))
     share = np.mean(np.abs(offsets - clip.offset_ms) <= limits.agree_ms)
     return float(share), float(min(chance + limits.agree_sigmas * spread, 1.0))
 

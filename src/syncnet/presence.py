@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncnet.media import FPS
-from syncnet.offset import WINDOWS_PER_DRAW, ClipOffset, TrustLimits, agreement
+from syncnet.offset import ClipOffset, TrustLimits, agreement
 from syncnet.voice import DB, QUIET
 
 STEADY_DB = 4.0
@@ -82,5 +82,5 @@ def _later_ones_agree(clip: ClipOffset, limits: TrustLimits, span_ms: float) -> 
         return False
     near = min(limits.agree_ms / span_ms, 1.0)
     chance = near * (2.0 - near)  # of two points drawn evenly from the span
-    spread = np.sqrt(chance * (1.0 - chance) * WINDOWS_PER_DRAW / len(difference))
+    spread = np.sqrt(chance * (1.0 - chance) * limits.windows_per_draw / len(difference))
     return bool(np.mean(difference <= limits.agree_ms) >= chance + limits.agree_sigmas * spread)
