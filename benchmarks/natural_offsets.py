@@ -6,11 +6,11 @@ The lips: how far they stand apart (landmarks, in units of the face) is correlat
 their mean over a second. Lips open somewhat before the voice is loudest; how long before is measured on train clips
 (their median) and taken off. The ridge: a linear map between LR-ASD's features of picture and sound (ridge.py).
 
-A clip is listed when the network trusts an offset of over 40 ms and a witness stands within 60 ms of it, fitting there
-better than 95 % of strangers' sound fits within 60 ms of any one place. Mind that the witnesses only say where, to a
-frame or two; the offset listed is the network's. `--write` puts the listed clips into natural_offsets.csv, without
-which benchmarks/accuracy.py prints its tables a second time. The last lines need no list: how often the ridge, where it
-fits so well anywhere, stands at 0 as published, and how often where the network does.
+A clip is listed when the network trusts an offset of over 40 ms and a witness stands within 60 ms of that and nearer to
+it than to 0, fitting there better than 95 % of strangers' sound fits within 60 ms of any one place. Mind that the
+witnesses only say where, to a frame or two; the offset listed is the network's. `--write` puts the listed clips into
+natural_offsets.csv, without which benchmarks/accuracy.py prints its tables a second time. The last lines need no list:
+how often the ridge, where it fits so well anywhere, stands at 0 as published, and how often where the network does.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Case:
             told.append(self.lips.lag_ms - sure.usual_ms)
         if self.ridge is not None and self.ridge.depth > sure.depth:
             told.append(self.ridge.offset_ms)
-        return any(abs(t - self.network_ms) <= AGREE_MS for t in told)
+        return any(abs(t - self.network_ms) <= min(AGREE_MS, abs(t)) for t in told)
 
     def evidence(self, sure: Sure) -> str:
         """What each says, in words."""
