@@ -34,7 +34,10 @@ class Known(Encoder):
 
     late_s: float = 0.0
     related: bool = True
-    frames_seen: int = 5
+
+    @property
+    def frames_seen(self) -> int:
+        return 5
 
     def embed_video(self, crops: NDArray[np.uint8]) -> Array:
         first = float(crops[0, 0, 0]) / FPS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -74,14 +75,14 @@ def analyse(
     cuts: list[float] = []
     shown = _Shown()
 
-    def stretches() -> Iterator[MouthTrack]:
-        pictures = _watched(frames(path, on_problem=problems.append), info, on_progress, shown)
-        for track in mouth_tracks(pictures, on_cut=cuts.append):
-            if on_track:
-                on_track(track)
-            yield track
+    def told(track: MouthTrack) -> MouthTrack:
+        if on_track:
+            on_track(track)
+        return track
 
-    found = compare(stretches(), sound, encoder, range_s=range_s, limits=limits)
+    pictures = _watched(frames(path, on_problem=problems.append), info, on_progress, shown)
+    stretches = map(told, mouth_tracks(pictures, on_cut=cuts.append))  # a map holds on to none of them
+    found = compare(stretches, sound, encoder, range_s=range_s, limits=limits)
     if shown.seconds < _LEAST_S:
         lasts = f"{shown.seconds:.2f} s of picture"
         found = found.without_answer(f"too short: {lasts}, a face must be seen for {_LEAST_S:g} s")
@@ -136,8 +137,9 @@ def compare(
     """Compare the stretches of all face tracks with the sound around them, letting each go once it is embedded."""
     limits = limits or TrustLimits(windows_per_draw=encoder.frames_seen)
     by_track: dict[int, list[_Piece]] = {}
-    for stretch in stretches:
-        by_track.setdefault(stretch.id, []).append(_measured(stretch, sound, encoder, range_s))
+    measured = partial(_measured, sound=sound, encoder=encoder, range_s=range_s)
+    for piece in map(measured, stretches):  # a map holds on to no stretch while the next one is followed
+        by_track.setdefault(piece.track.id, []).append(piece)
     if not by_track:
         return Comparison(None, ("no face was found that could be followed for 0.4 s",), (), None)
     groups = sorted(by_track.values(), key=lambda own: (own[0].start, own[0].track.id))

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnet.crop_roll import CropRoll
 from syncnet.faces import Face, FaceFinder, FaceFollower, overlap
 from syncnet.media import FPS, Frame
 from syncnet.shots import ShotDetector
@@ -107,10 +108,10 @@ class _Open:
     id: int
     shot: int
     start: float
+    crops: CropRoll
     faces: list[Face] = field(default_factory=list)  # of frames `base`, base + 1, ... of the track
     seen: list[bool] = field(default_factory=list)
     patches: list[_Patch] = field(default_factory=list)
-    crops: list[NDArray[np.uint8]] = field(default_factory=list)
     base: int = 0
     handed: int = 0  # frames already handed on in earlier pieces
     missing: int = 0
@@ -175,7 +176,7 @@ class _Scene:
         for face in self._finder.locate(frame.luma):
             track = next((t for t in self._open if overlap(t.face.box, face.box) > _SAME), None)
             if track is None:
-                track = _Open(self._next_id, self._shot, frame.time)
+                track = _Open(self._next_id, self._shot, frame.time, CropRoll(self._crop))
                 self._next_id += 1
                 self._open.append(track)
                 self._extend(track, face, frame.luma)
@@ -216,15 +217,14 @@ class _Scene:
             id=track.id,
             shot=track.shot,
             start=track.start + track.handed / FPS,
-            crops=np.stack(track.crops),
+            crops=track.crops.take(),
             boxes=np.array([f.box for f in faces], np.float32),
             size=np.array([f.size for f in faces], np.float32),
             yaw=np.array([f.yaw for f in faces], np.float32),
             mouth_open=np.array([f.mouth_open for f in faces], np.float32),
             seen=np.array(track.seen[span], bool),
         )
-        track.handed += len(track.crops)
-        track.crops = []
+        track.handed += len(piece.crops)
         past = max(0, track.handed - track.base - _SMOOTH)  # what the running median will not look back to
         del track.faces[:past], track.seen[:past]
         track.base += past
