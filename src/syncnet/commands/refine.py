@@ -18,7 +18,7 @@ def refine(
     found: Annotated[float, typer.Option(min=0.5, max=0.999, help="Share of wrong clips to be refused ...")] = 0.92,
     lost: Annotated[
         float, typer.Option(min=0.0, max=0.5, help="... unless this share of good clips would go too (estimated).")
-    ] = 0.04,
+    ] = 0.02,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Judge an even choice of so many clips; the rest stay.")
     ] = None,
