@@ -36,6 +36,7 @@ class RefineConfig:
 
     found: float = 0.92  # share of strangers' sound that the line must refuse ...
     lost: float = 0.02  # ... unless it would refuse more than this share of good clips (estimated): then it is lowered
+    lost_pieces: float = 0.04  # the same for a piece of a clip, which costs less
     tolerance_ms: float = 40.0  # around the expected offset, within which the sound must fit
     classes: tuple[int, ...] = (46, 96)  # windows: clips under 2 s, 2 to 4 s, longer ones have lines of their own
     own_windows: int = 46  # a clip of fewer windows (2 s) never gets an offset of its own
@@ -165,7 +166,7 @@ def _lines(fits: Sequence[Fit | None], expected: Sequence[float], config: Refine
                     other = _strange(fit, s, part)
                     strange.append(score_at(other, offsets, centre, config.tolerance_ms))
                     best.append(float(np.nanmax(scores(other), initial=-np.inf)))
-    return _by_class(tables["clip"], config), _by_class(tables["piece"], config)
+    return _by_class(tables["clip"], config), _by_class(tables["piece"], replace(config, lost=config.lost_pieces))
 
 
 def _by_class(table: Sequence[tuple[list[float], list[float], list[float]]], config: RefineConfig) -> list[Line]:
