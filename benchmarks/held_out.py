@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from syncnet.model.accuracy import measure
-from syncnet.model.checkpoint import load_model
 from syncnet.model.pairs import split_speakers
 from syncnet.model.shards import read_manifests
+from syncnet.model.shipped import trained_model
 from syncnet.model.train import evenly_by_speaker
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("shards", type=Path, nargs="+")
     parser.add_argument("--clips", type=int, default=150)
     given = parser.parse_args()
-    trained = load_model(given.checkpoint)
+    trained = trained_model(given.checkpoint)
     share, salt = float(trained.recipe["held_out"]), str(trained.recipe["held_out_salt"])
     held = split_speakers(read_manifests(given.shards), share, salt)[1]
     clips = evenly_by_speaker(held, given.clips)

@@ -32,7 +32,6 @@ import torch
 from numpy.typing import NDArray
 
 from syncnet.model.accuracy import Accuracy, measure
-from syncnet.model.checkpoint import load_model
 from syncnet.model.cleaned import read_rows, write_refined
 from syncnet.model.course import TrainConfig
 from syncnet.model.fits import Fit, score_clips
@@ -42,6 +41,7 @@ from syncnet.model.refine import RefineConfig, Verdict, judge
 from syncnet.model.separation import Line
 from syncnet.model.settings import read_settings
 from syncnet.model.shards import MANIFEST, Clip, read_manifest, read_manifests
+from syncnet.model.shipped import trained_model
 from syncnet.model.train import evenly_by_speaker, train
 
 SHARE = 0.2
@@ -136,7 +136,7 @@ def choose(clips: Sequence[Clip], most: int | None) -> set[str]:
 
 def score(clips: Sequence[Clip], store: Path, checkpoint: Path) -> list[Fit | None]:
     """Score clips as `syncnet refine` does."""
-    trained = load_model(checkpoint)
+    trained = trained_model(checkpoint)
     total, done = sum(c.frames for c in clips), 0
 
     def tell(frames: int) -> None:
@@ -200,7 +200,7 @@ def course(folder: Path, run: Path, config: TrainConfig, teacher: Path | None, s
     """Train on a manifest to the end of the schedule and measure the last averaged weights on clean clips."""
     train([folder], run, config, teacher=teacher, start=start, say=lambda text: print(text, file=sys.stderr))
     last = run / "last.pt"
-    return last, measure(load_model(last).model, watched, device=torch.device("cpu"))
+    return last, measure(trained_model(last).model, watched, device=torch.device("cpu"))
 
 
 def main() -> None:

@@ -13,7 +13,9 @@ from syncnet.errors import InputError
 
 def refine(
     shards: Annotated[list[Path], typer.Argument(help="Shard folders made by `syncnet prepare`.")],
-    model: Annotated[Path, typer.Option(help="Checkpoint of `syncnet train` that judges the clips.")],
+    model: Annotated[
+        Path, typer.Option(help="What judges the clips: a checkpoint of `syncnet train`, or a model that ships.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the cleaned manifest; run again to go on after a stop.")],
     found: Annotated[float, typer.Option(min=0.5, max=0.999, help="Share of wrong clips to be refused ...")] = 0.92,
     lost: Annotated[
@@ -43,22 +45,23 @@ def refine(
     from dataclasses import replace
 
     from syncnet.commands.progress import file_progress
-    from syncnet.model.checkpoint import load_model
-    from syncnet.model.cleaned import read_rows, summary, write_refined
+    from syncnet.encoder import find_model
+        from syncnet.model.cleaned import read_rows, summary, write_refined
     from syncnet.model.fits import score_clips
     from syncnet.model.optimise import keep_memory
     from syncnet.model.refine import RefineConfig, judge
     from syncnet.model.shards import FPS, read_manifests
+    from syncnet.model.shipped import trained_model
 
     clips = read_manifests(shards)
     if any(folder.resolve() == out.resolve() for folder in shards):
         raise InputError(f"{out} is one of the shard folders: give the cleaned manifest a folder of its own.")
     rows = read_rows(shards)
-    trained = load_model(model)
+    trained = trained_model(model)
     size = trained.model.config.crop_size
     if any(c.crop_size < size for c in clips):
         raise InputError(f"some clips have crops smaller than the {size} pixels {model} needs.")
-    identity = hashlib.sha1(model.read_bytes()).hexdigest()
+    identity = hashlib.sha1(model.read_bytes()).hexdigest() if model.is_file() else find_model(model).identity["hash"]
     chosen = list(range(len(clips))) if limit is None else _even(len(clips), limit)
     most = max(c.frames for c in clips) if seconds is None else round(seconds * FPS)
     judged = [replace(clips[n], frames=min(clips[n].frames, most)) for n in chosen]

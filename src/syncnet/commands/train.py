@@ -14,7 +14,10 @@ def train(
     teacher: Annotated[
         Path | None, typer.Option(help="LR-ASD state dict (.pt): the picture stream starts from its weights.")
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="Checkpoint whose averaged weights to start from.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint whose averaged weights to start from, or a model that ships: syncnet-wide."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="JSON file of training settings (the `recipe` of a checkpoint has all names).")
     ] = None,

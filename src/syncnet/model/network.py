@@ -115,10 +115,39 @@ class ConvNorm(nn.Module):
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         return self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
 
+    @torch.no_grad()
+    def unfold(self, weight: Tensor, bias: Tensor) -> None:
+        """Become this one convolution, the opposite of `folded`; the weights stay as large as they were, since their
+        size sets how fast a layer learns."""
+        norm = self.norm
+        assert norm.running_var is not None and norm.running_mean is not None
+        size = self.conv.weight.flatten(1).norm(dim=1).mean()
+        scale = size / weight.flatten(1).norm(dim=1).clamp(min=1e-3 * float(size))
+        self.conv.weight.copy_(weight * scale[:, None, None, None])
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1.0 - norm.eps)
+        norm.weight.copy_(1.0 / scale)
+        norm.bias.copy_(bias)
+
+    @torch.no_grad()
+    def recentre(self, mean: Tensor, variance: Tensor) -> None:
+        """Give the norm these statistics, with weights and biases that leave the result in eval mode as it is."""
+        norm = self.norm
+        assert norm.running_var is not None and norm.running_mean is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        norm.bias.add_((mean - norm.running_mean) * scale)
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    def plain(self, x: Tensor, step: int | None = None) -> Tensor:
+        """The convolution alone, before its norm."""
+        return self._conv(x, self.conv.weight, None, step)
+
     def forward(self, x: Tensor, step: int | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W'). With `step` the kernel's (taps, 1) lie along the width, that far apart."""
         if self.training and not self.frozen_norm:
-            return F.relu(self.norm(self._conv(x, self.conv.weight, None, step)), inplace=True)
+            return F.relu(self.norm(self.plain(x, step)), inplace=True)
         weight, bias = self.folded()
         low = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
         if low and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]

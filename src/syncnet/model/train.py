@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from syncnet.encoder import find_model
 from syncnet.errors import InputError
 from syncnet.model import checkpoint
 from syncnet.model.accuracy import Accuracy, measure
@@ -23,6 +24,7 @@ from syncnet.model.network import SyncNet
 from syncnet.model.optimise import WeightAverage, calibrate_norms, keep_memory, parameter_groups, rate
 from syncnet.model.pairs import Batch, Pairs, split_speakers, standardised_crops
 from syncnet.model.shards import Clip, read_manifests
+from syncnet.model.shipped import centre_norms, start_from_shipped
 from syncnet.model.teacher import read_teacher, start_from_teacher
 from syncnet.model.train_log import Log
 
@@ -74,7 +76,8 @@ def train(shards: list[Path], out: Path, config: TrainConfig, *, teacher: Path |
     """Train on shard folders and return the path of the best checkpoint.
 
     `out` receives last.pt (resumed from when it is there), best.pt, log.jsonl and TensorBoard events.
-    `teacher`: LR-ASD state dict to start the picture trunk from; `start`: a checkpoint whose weights to start from.
+    `teacher`: LR-ASD state dict to start the picture trunk from; `start`: a checkpoint, or the name of a model
+    that ships (or its folder), whose weights to start from.
     Raises InputError for shards, checkpoints or devices that cannot be used.
     """
     with contextlib.ExitStack() as ending:
@@ -104,16 +107,21 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
     learner = Learner(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model: SyncNet = learner.model
     taught = start_from_teacher(model, read_teacher(teacher)) if teacher else []
-    if start:
+    if start and start.is_file():
         model.load_state_dict(checkpoint.load(start)["average"])
+    elif start:
+        start_from_shipped(model, find_model(start))
     model.video_trunk.freeze(config.freeze_blocks)
     if config.frozen_norms:
         model.freeze_norms()
     last, best = out / "last.pt", out / "best.pt"
     resumed = checkpoint.load(last) if last.is_file() else None
-    if resumed is None and not start and (config.frozen_norms or config.freeze_blocks):
+    samples = (pairs[CALIBRATION + i].to(device) for i in range(config.calibrate_batches))
+    if resumed is None and start and not start.is_file():
+        centre_norms(learner, samples)
+    elif resumed is None and not start and (config.frozen_norms or config.freeze_blocks):
         with autocast:
-            calibrate_norms(learner, (pairs[CALIBRATION + i].to(device) for i in range(config.calibrate_batches)))
+            calibrate_norms(learner, samples)
     optimiser = torch.optim.AdamW(parameter_groups(learner, taught, config), lr=config.lr, betas=(0.9, 0.98))
     average = WeightAverage(model, config.average_decay)
     now = Standing()
