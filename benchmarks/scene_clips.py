@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
@@ -14,7 +15,9 @@ from corpus import SHARED
 from lr_asd import SIDE, face_square
 from numpy.typing import NDArray
 
+from syncnet.encoder import find_model
 from syncnet.media import FPS, SAMPLE_RATE, Frame, frames, read_sound
+from syncnet.model.held_out import is_held_out
 from syncnet.tracks import MouthTrack, mouth_tracks
 
 SECONDS = 8.0
@@ -22,7 +25,6 @@ FRAMES = round(SECONDS * FPS)
 KEPT = Path(__file__).parents[1] / "runs" / "scene-clips"
 
 _FIRST_S = 0.4  # what is skipped at the start of a clip, where the sound may still be silent
-_MOST_TRAIN = 32  # people of the train split to tune on
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,20 @@ class Cast:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """The rule by which a model's training left people out."""
+
+    share: float
+    salt: str
+
+    @staticmethod
+    def of(model: str) -> HeldOut:
+        """The rule that a model was trained by, which stands in its description."""
+        trained = find_model(model).description["trained"]
+        return HeldOut(float(trained["held_out"]), str(trained["held_out_salt"]))
+
+
+@dataclass(frozen=True)
 class Row:
     """A line of the manifest."""
 
@@ -52,32 +68,25 @@ class Row:
     corpus: str
 
 
-def chosen(split: str) -> list[Row]:
-    """One clip for every person of a split who is there for long enough; of `train` an even choice, real ones first.
+def chosen(split: str, held_out: HeldOut | None = None, more: Sequence[Path] = ()) -> list[Row]:
+    """One clip for every person of a split who is there for long enough, in `more` folders with a manifest.csv too.
 
-    None is left out for its natural offset: a frame or so is in every film, and the decision has to bear it.
+    `held_out`: only the people whom a model trained with this rule has never learned from. None is left out for the
+    natural offset of the clip: a frame or so is in every film, and the decision has to bear it.
     """
-    listed = SHARED / "data" / "manifest.csv"
-    if not listed.is_file():
-        raise SystemExit(f"no corpus: {listed} is missing (set SYNCNET_SHARED to the folder that holds data/).")
     people: dict[str, Row] = {}
-    with listed.open(newline="") as file:
-        for line in csv.DictReader(file):
-            name = line["file"].removeprefix("clips/").rsplit(".", 1)[0]
-            if line["split"] == split and float(line["seconds"]) >= SECONDS + 2 * _FIRST_S:
-                path = SHARED / "data" / line["file"]
-                people.setdefault(line["speaker"], Row(name, path, line["speaker"], line["kind"], line["corpus"]))
-    rows = list(people.values())
-    if split == "train":
-        real = [r for r in rows if r.kind == "real"]
-        made = [r for r in rows if r.kind != "real"]
-        rows = _even(real, _MOST_TRAIN // 2) + _even(made, _MOST_TRAIN // 2)
-    return rows
-
-
-def _even(rows: list[Row], most: int) -> list[Row]:
-    count = min(most, len(rows))
-    return [rows[k * len(rows) // count] for k in range(count)]
+    for folder in (SHARED / "data", *more):
+        listed = folder / "manifest.csv"
+        if not listed.is_file():
+            raise SystemExit(f"no corpus: {listed} is missing (set SYNCNET_SHARED to the folder that holds data/).")
+        with listed.open(newline="") as file:
+            for line in csv.DictReader(file):
+                name = line["file"].removeprefix("clips/").rsplit(".", 1)[0]
+                who = line["speaker"]
+                fits = line["split"] == split and float(line["seconds"]) >= SECONDS + 2 * _FIRST_S
+                if fits and (held_out is None or is_held_out(who, held_out.share, held_out.salt)):
+                    people.setdefault(who, Row(name, folder / line["file"], who, line["kind"], line["corpus"]))
+    return list(people.values())
 
 
 @cache
@@ -142,8 +151,8 @@ def _sound(path: Path, start: float) -> NDArray[np.float32]:
     return out
 
 
-def cast_of(split: str, most: int | None = None) -> list[Cast]:
-    """Everybody of a split who can be cast, in the order of the manifest."""
+def cast_of(split: str, held_out: HeldOut | None = None, more: Sequence[Path] = ()) -> list[Cast]:
+    """Everybody of a split (as `chosen` has it) who can be cast, in the order of the manifest."""
     cv2.setNumThreads(1)
-    people = [cast(row) for row in chosen(split)[:most]]
+    people = [cast(row) for row in chosen(split, held_out, more)]
     return [person for person in people if person is not None]

@@ -1,4 +1,5 @@
-"""Choosing the constants of the speaker decision on made scenes of the train split, one after the other."""
+"""Choosing the constants of the speaker decision, one after the other, on made scenes of people of the train split whom
+the model has not learned from."""
 
 from __future__ import annotations
 
@@ -37,12 +38,15 @@ SURE_MEANS = 0.9
 """Faces called speaking (and not unsure) shall be right this often."""
 
 
-def tune(scenes: Sequence[Seen], model: str) -> None:
+def tune(scenes: Sequence[Seen], model: str, people: int) -> None:
     """Search the grid twice through, print every step, and write the constants down."""
     offsets = [_offset_ms(s) for s in scenes]
     best = replace(shipped_model())
     top = _merit(scenes, offsets, best)
-    print(f"split: train, seed {TRAIN_SEED}, {len(scenes)} scenes; model {model}; start {top:.2f}")
+    print(
+        f"split: train, {people} people held out of training, seed {TRAIN_SEED}, {len(scenes)} scenes; model {model}; "
+        f"start {top:.2f}"
+    )
     for sweep in (1, 2):
         before = top
         for name, values in GRID.items():
@@ -58,7 +62,13 @@ def tune(scenes: Sequence[Seen], model: str) -> None:
             break
     best = replace(best, window=_window(scenes, best))
     best = replace(best, sure=_sure(scenes, best))
-    found: dict[str, Any] = {"split": "train", "seed": TRAIN_SEED, "scenes": len(scenes), "merit": round(top, 2)}
+    found: dict[str, Any] = {
+        "split": "train, held out of training",
+        "people": people,
+        "seed": TRAIN_SEED,
+        "scenes": len(scenes),
+        "merit": round(top, 2),
+    }
     write_model(SHIPPED, best, {**found, "model": find_model(model).identity})
     print(f"{best}\nwritten to {SHIPPED}", file=sys.stderr)
 

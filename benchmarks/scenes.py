@@ -1,7 +1,8 @@
-"""Who speaks in made scenes: a table of ours and the peer's, on the dev split; and the tuning, on the train split.
+"""Who speaks in made scenes: a table of ours and the peer's, on the dev split; and the tuning, on people of the train
+split whom the model has not learned from.
 
 python benchmarks/scenes.py [--model NAME_OR_FOLDER] [--no-peer] [--no-films]
-python benchmarks/scenes.py --tune [--model NAME_OR_FOLDER]     choose the decision's constants anew and keep them
+python benchmarks/scenes.py --tune [--model NAME_OR_FOLDER] [--more FOLDER]     choose the decision's constants anew
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 from corpus import SHARED
 from lr_asd import WEIGHTS
-from scene_clips import cast_of
+from scene_clips import Cast, HeldOut, cast_of
 from scene_make import KINDS, NOBODY, OFFSCREEN, made_scenes
 from scene_run import Named, PeerWatcher, Seen, Watcher, named, peer_named
 
@@ -75,9 +76,7 @@ def table(title: str, scenes: Sequence[Seen], naming: Naming, windows: Sequence[
     print(f"  {'':40s} scenes" + "".join(f"   K={w:<4d}" for w in windows))
 
     def line(label: str, wanted: Callable[[Seen], bool], measure: Callable[[Named, Seen], tuple[int, int]]) -> None:
-        cells = [
-            share([measure(n, s) for n, s in zip(found[w], scenes, strict=True) if wanted(s)]) for w in windows
-        ]
+        cells = [share([measure(n, s) for n, s in zip(found[w], scenes, strict=True) if wanted(s)]) for w in windows]
         count = sum(1 for s in scenes if wanted(s))
         print(f"  {label:40s} {count:6d}" + "".join(f"  {c:6.1f}" for c in cells))
 
@@ -123,23 +122,22 @@ def _verdict(label: str, measured: float, wanted: float) -> None:
     print(f"  {label:40s} wanted {wanted:5.1f} %  measured {measured:5.1f} %  {verdict}")
 
 
-def watch_all(split: str, model: str, seed: int, every: int = 1) -> list[Seen]:
-    """All made scenes of a split, or every so many of them, each seen once."""
+def watch_all(title: str, people: Sequence[Cast], model: str, seed: int, every: int = 1) -> list[Seen]:
+    """All made scenes of some people, or every so many of them, each seen once."""
     cv2.setNumThreads(1)
-    people = cast_of(split)
     watcher = Watcher(Encoder(model, threads=1))
     scenes = []
     for number, scene in enumerate(made_scenes(people, seed)):
         if number % every == 0:
             scenes.append(watcher.watch(scene))
-        print(f"\r{split}: {number + 1} scenes of {len(people)} people", end="", file=sys.stderr, flush=True)
+        print(f"\r{title}: {number + 1} scenes of {len(people)} people", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return scenes
 
 
 def measure(model: str, *, peer: bool, films: bool, every: int) -> None:
     """Print the tables on dev."""
-    scenes = watch_all("dev", model, DEV_SEED, every)
+    scenes = watch_all("dev", cast_of("dev"), model, DEV_SEED, every)
     window = shipped_model().window
     print(f"split: dev, seed {DEV_SEED}, {len(scenes)} scenes; model {model}; constants (window {window}) from train")
     windows = sorted({*WINDOWS, window})
@@ -164,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--tune", action="store_true", help="choose the constants on train and write them down")
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="further folders of train clips to tune on")
     parser.add_argument("--no-peer", action="store_true", help="leave LR-ASD out (it needs PyTorch)")
     parser.add_argument("--no-films", action="store_true", help="leave out the scenes that are filmed and read back")
     parser.add_argument("--every", type=int, default=1, help="only every so many of the scenes, to be quicker")
@@ -174,7 +173,8 @@ def main() -> None:
     if given.tune:
         from scene_tune import tune
 
-        tune(watch_all("train", given.model, TRAIN_SEED, given.every), given.model)
+        people = cast_of("train", HeldOut.of(given.model), given.more)
+        tune(watch_all("train", people, given.model, TRAIN_SEED, given.every), given.model, len(people))
         return
     peer = not given.no_peer and WEIGHTS.is_file()
     if not peer and not given.no_peer:

@@ -46,7 +46,7 @@ def test_a_shipped_model_computes_what_the_checkpoint_did(shipped: tuple[SyncNet
     again = trained_model(folder / "wide")
     assert again.step == 7 and again.metrics == {"K5": 0.5}
     for wanted, got in zip(looked_at(model), looked_at(again.model), strict=True):
-        assert torch.allclose(wanted, got, atol=1e-4)
+        assert torch.allclose(wanted, got, atol=1e-3)
 
 
 def test_the_narrow_model_leaves_wide_heads_fresh(shipped: tuple[SyncNet, Path]) -> None:

@@ -49,7 +49,7 @@ def test_a_candidate_of_few_rows_cannot_win() -> None:
 def test_measure_counts_clips_and_a_blind_model_guesses(tmp_path: Path) -> None:
     torch.manual_seed(0)
     clips = read_manifest(make_shards(tmp_path, clips=3))
-    result = measure(SyncNet(TINY), clips, device=torch.device("cpu"), precision=None)
+    result = measure(SyncNet(TINY), clips, device=torch.device("cpu"), bf16=False)
     assert result.clips == 3 and set(result.windows) == {5, 15, 50}
     assert 0.0 <= result.windows[5] < 0.6
     assert measure(SyncNet(TINY), [], device=torch.device("cpu")).clips == 0

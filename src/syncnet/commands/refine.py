@@ -46,7 +46,7 @@ def refine(
 
     from syncnet.commands.progress import file_progress
     from syncnet.encoder import find_model
-        from syncnet.model.cleaned import read_rows, summary, write_refined
+    from syncnet.model.cleaned import read_rows, summary, write_refined
     from syncnet.model.fits import score_clips
     from syncnet.model.optimise import keep_memory
     from syncnet.model.refine import RefineConfig, judge

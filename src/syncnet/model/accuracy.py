@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from syncnet.model.devices import autocast
 from syncnet.model.network import SyncNet
 from syncnet.model.pairs import COLUMNS_PER_FRAME, HOP_S, read_snippet, standardised_crops
 from syncnet.model.shards import FPS, Clip
@@ -76,10 +77,11 @@ def share_right(rows: NDArray[np.float32]) -> float:
 
 @torch.no_grad()
 def measure(model: SyncNet, clips: Sequence[Clip], *, device: torch.device, max_frames: int = 300,
-            precision: torch.dtype | None = torch.bfloat16, wide: bool = False) -> Accuracy:
+            bf16: bool = True, wide: bool = False) -> Accuracy:
     """Accuracy of a model over clips (mean over clips of each clip's share), without augmentation.
 
-    `wide`: by the heads that see 19 frames, where a context K averages rows as before.
+    `bf16`: in bfloat16 where the device has it. `wide`: by the heads that see 19 frames, where a context K averages
+    rows as before.
     """
     was_training = model.training
     model.eval()
@@ -94,7 +96,7 @@ def measure(model: SyncNet, clips: Sequence[Clip], *, device: torch.device, max_
         crops = standardised_crops(torch.from_numpy(snippet.crops)[None].to(device))
         mfcc = torch.from_numpy(snippet.mfcc)[None].to(device)
         mask = torch.from_numpy(snippet.mask)[None].to(device)
-        with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
+        with autocast(device, bf16):
             video, audio = model(crops, mfcc, mask, wide=wide)
         rows = distance_rows(video[0].float().cpu().numpy(), audio[0].float().cpu().numpy(), snippet.mask,
                              round(margin / HOP_S))

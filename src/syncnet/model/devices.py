@@ -33,3 +33,15 @@ def agree(mine: float, world: int, device: torch.device) -> float:
     value = torch.tensor([mine], dtype=torch.float64, device="cpu" if device.type == "cpu" else device)
     dist.broadcast(value, 0)
     return float(value.item())
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device convolves in bfloat16: processors with AVX-512, GPUs since Ampere."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:
+    """Compute in bfloat16 inside a `with` block, where that is wanted and the device has it; else in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_bfloat16(device))

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from syncnet.curves import Curves, distances, medians, minima
+from syncnet.model.devices import autocast
 from syncnet.model.network import SyncNet
 from syncnet.model.pairs import Snippet, read_snippet, standardised_crops
 from syncnet.model.shards import FPS, SAMPLE_RATE, Clip, read_sound
@@ -180,7 +181,7 @@ def _embed(model: SyncNet, batch: Sequence[tuple[Clip, _Stretch]]) -> list[_Embe
     crops = standardised_crops(torch.from_numpy(np.stack([s.crops for s in snippets])))
     mfcc = torch.from_numpy(np.stack([s.mfcc for s in snippets]))
     mask = torch.from_numpy(np.stack([s.mask for s in snippets]))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast(torch.device("cpu")):
         video, audio = model(crops, mfcc, mask, wide=model.config.context > 0)
     return [_Embedded(v, a, s.mask, np.asarray(s.audio_times.astype(np.float64).round(3), np.float64))
             for v, a, s in zip(video.float().numpy(), audio.float().numpy(), snippets, strict=True)]

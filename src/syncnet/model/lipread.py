@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from syncnet.encoder import Encoder
 from syncnet.errors import InputError
 from syncnet.lipread import classifier_input
+from syncnet.model.devices import autocast
 from syncnet.model.heads import Head
 from syncnet.model.lip_network import Cell, LipClassifier, LipConfig, Source, lip_loss
 from syncnet.sentences import GRID
@@ -26,7 +27,8 @@ class LipTraining:
     """How the classifier learns. `recombine`: share of words that are taken from another sentence of the same speaker.
     `speed`: clips are played up to so much faster or slower; `shift`: and moved by so many windows; `windows`: and so
     many of it shown, 0: all; `noise`: in units of the features' deviation; `hidden_windows`: longest stretch blanked
-    out, of two. `cell`, `layers`: of the recurrent network. `bf16`: it learns in bfloat16."""
+    out, of two. `cell`, `layers`: of the recurrent network. `bf16`: it learns in bfloat16, on processors
+    that have it."""
 
     source: Source = "features"
     epochs: int = 30
@@ -100,7 +102,7 @@ def train(
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * _rate((epoch + number / batches) / settings.epochs)
             x, lengths = padded([e.windows for e in made])
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
+            with autocast(torch.device("cpu"), settings.bf16):
                 read = model(x, lengths)
             loss = lip_loss(
                 read, torch.tensor([e.numbers for e in made]), _steps([e.sounds for e in made], -100),

@@ -149,8 +149,8 @@ class ConvNorm(nn.Module):
         if self.training and not self.frozen_norm:
             return F.relu(self.norm(self.plain(x, step)), inplace=True)
         weight, bias = self.folded()
-        low = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
-        if low and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        plain = x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.onnx.is_in_onnx_export()
+        if plain and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             return self._conv_relu(x, weight, bias, step)
         return F.relu(self._conv(x, weight, bias, step), inplace=True)
 
@@ -161,7 +161,7 @@ class ConvNorm(nn.Module):
 
     def _conv_relu(self, x: Tensor, weight: Tensor, bias: Tensor, step: int | None) -> Tensor:
         """Both in one pass over memory, which oneDNN has for inference on the CPU: half the time."""
-        kind = torch.get_autocast_dtype("cpu")
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         if step is not None:
             weight = weight.transpose(2, 3)
         padding, stride, dilation = self.conv.padding, self.conv.stride, (1, step or 1)

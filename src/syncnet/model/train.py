@@ -18,7 +18,7 @@ from syncnet.errors import InputError
 from syncnet.model import checkpoint
 from syncnet.model.accuracy import Accuracy, measure
 from syncnet.model.course import TrainConfig
-from syncnet.model.devices import agree, find_device, join
+from syncnet.model.devices import agree, autocast, find_device, has_bfloat16, join
 from syncnet.model.loss import SyncLoss
 from syncnet.model.network import SyncNet
 from syncnet.model.optimise import WeightAverage, calibrate_norms, keep_memory, parameter_groups, rate
@@ -92,7 +92,8 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
     device = find_device(config.compute, rank)
     if device.type == "cpu":
         keep_memory()
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16)
+    if config.bf16 and rank == 0 and not has_bfloat16(device):
+        say("this processor has no bfloat16: learning in float32, which is slower")
 
     # The clips to learn from, and the people who are only watched.
     training, held = split_speakers(read_manifests(shards), config.held_out, config.held_out_salt)
@@ -120,7 +121,7 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
     if resumed is None and start and not start.is_file():
         centre_norms(learner, samples)
     elif resumed is None and not start and (config.frozen_norms or config.freeze_blocks):
-        with autocast:
+        with autocast(device, config.bf16):
             calibrate_norms(learner, samples)
     optimiser = torch.optim.AdamW(parameter_groups(learner, taught, config), lr=config.lr, betas=(0.9, 0.98))
     average = WeightAverage(model, config.average_decay)
@@ -185,7 +186,7 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
             batch = next(loader).to(device)
             wait = world > 1 and part + 1 < config.accumulate
             with run.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
-                with autocast:
+                with autocast(device, config.bf16):
                     loss = run(batch)
                 (loss / config.accumulate).backward()
             losses.append(loss.detach())
@@ -223,7 +224,7 @@ def _look(average: WeightAverage, config: TrainConfig, clips: list[Clip], device
     """Accuracy of each pair of heads."""
     model = SyncNet(config.network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.load_state_dict(average.state)
-    return [measure(model, clips, device=device, precision=torch.bfloat16 if config.bf16 else None, wide=wide)
+    return [measure(model, clips, device=device, bf16=config.bf16, wide=wide)
             for wide in ([False, True] if config.network.context else [False])]
 
 
