@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _CONTEXT_S = 2.0  # sound on either side of a stretch, beyond the range, that its statistics are taken from
+_PIECE_S = 20.0  # of a face are compared at once: bounds memory
 _LEAST_FPS = 10.0  # slower pictures show no syllables
 _LEAST_S = 0.4  # ten frames: what a track must have, six windows
 _MISSING_S = 1.0  # sound that begins this much after the picture, or ends this much before it, is worth a word
@@ -81,7 +84,7 @@ def analyse(
         return track
 
     pictures = _watched(frames(path, on_problem=problems.append), info, on_progress, shown)
-    stretches = map(told, mouth_tracks(pictures, on_cut=cuts.append))  # a map holds on to none of them
+    stretches = map(told, mouth_tracks(pictures, piece_s=_PIECE_S, on_cut=cuts.append))  # a map holds on to none
     found = compare(stretches, sound, encoder, range_s=range_s, limits=limits)
     if shown.seconds < _LEAST_S:
         lasts = f"{shown.seconds:.2f} s of picture"
@@ -176,6 +179,7 @@ def _measured(track: MouthTrack, sound: SoundFeatures, encoder: Encoder, range_s
     video = encoder.embed_video(track.crops)
     video_times = track.start + np.arange(len(video)) / FPS + WINDOW_S / 2
     audio, audio_times = embed_sound(sound, track.start, track.end, range_s, encoder)
+    _give_back()
     return _Piece(
         track=replace(track, crops=track.crops[:0].copy()),  # a view would keep all crops alive
         start=track.start,
@@ -184,6 +188,12 @@ def _measured(track: MouthTrack, sound: SoundFeatures, encoder: Encoder, range_s
         rise_db=sound_rise(sound.between(track.start - range_s, track.end + range_s)[0]),
         movement=lip_movement(track.mouth_open, track.seen),
     )
+
+
+def _give_back() -> None:
+    """Have glibc hand freed memory back to the system: scattered over its arenas it adds up on a long film."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def embed_sound(

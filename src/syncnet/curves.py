@@ -17,7 +17,7 @@ from syncnet.errors import InputError
 HOPS_PER_S = 100  # windows of sound per second, hence samples of a curve per second of offset
 HOP_S = 1 / HOPS_PER_S
 MAX_RANGE_S = 10.0
-ROWS = 4096  # curves read at a time, to bound memory
+ROWS = 1024  # curves read at a time, to bound memory
 BLOCK_S = 2.56  # seconds of picture that one matrix product compares
 
 Floats = NDArray[np.float64]

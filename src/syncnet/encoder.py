@@ -159,7 +159,9 @@ def standardise(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give every column of `(T, F)` zero mean and unit variance over the T rows: what a clip is made of, not who."""
     mean = features.mean(axis=0, dtype=np.float64)
     std = np.sqrt(features.var(axis=0, dtype=np.float64) + _EPS**2)
-    return np.asarray((features - mean) / std, np.float32)
+    out = features - mean.astype(np.float32)
+    out /= std.astype(np.float32)
+    return np.asarray(out, np.float32)
 
 
 def _picture_statistics(crops: NDArray[np.uint8]) -> tuple[np.float32, np.float32]:
