@@ -26,8 +26,9 @@ from syncnet.model.lip_evaluate import CHANCE, HELD_OUT, OTHERS, Group
 from syncnet.model.lip_features import find_sentences, trunk_features
 from syncnet.model.lipread import LipTraining
 from syncnet.model.network import SyncNet, SyncNetConfig
-from syncnet.model.prepare import find_sources, prepare
+from syncnet.model.prepare import prepare
 from syncnet.model.settings import read_settings
+from syncnet.model.sources import find_sources
 from syncnet.sentences import GRID, code_in
 
 HELD = 200

@@ -41,7 +41,7 @@ from syncnet.model.refine import RefineConfig, Verdict, judge
 from syncnet.model.separation import Line
 from syncnet.model.settings import read_settings
 from syncnet.model.shards import MANIFEST, Clip, read_manifest, read_manifests
-from syncnet.model.shipped import trained_model
+from syncnet.model.shipped import identity, trained_model
 from syncnet.model.train import evenly_by_speaker, train
 
 SHARE = 0.2
@@ -144,8 +144,7 @@ def score(clips: Sequence[Clip], store: Path, checkpoint: Path) -> list[Fit | No
         done += frames
         print(f"\rscored {done} of {total} frames", end="", file=sys.stderr, flush=True)
 
-    fits = score_clips(trained.model, clips, store=store,
-                       identity=hashlib.sha1(checkpoint.read_bytes()).hexdigest(), on_done=tell)
+    fits = score_clips(trained.model, clips, store=store, identity=identity(checkpoint), on_done=tell)
     print(file=sys.stderr)
     return fits
 

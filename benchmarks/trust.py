@@ -19,7 +19,7 @@ import numpy as np
 from syncnet.encoder import DEFAULT_MODEL
 from syncnet.errors import SyncNetError
 from syncnet.model.held_out import is_held_out
-from syncnet.model.prepare import find_sources
+from syncnet.model.sources import find_sources
 
 HELD_OUT = 0.06  # as in syncnet.model.train.TrainConfig
 RIGHT_MS = 60.0  # natural offsets of the clips themselves spread by a frame or so

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from syncnet.errors import InputError
-from syncnet.model import prepare as module
-from syncnet.model.prepare import Clip, PrepareConfig, Prepared, Source, find_sources, prepare, prepare_file
+from syncnet.model import prepared, shard_writer
+from syncnet.model.prepare import prepare
+from syncnet.model.prepared import Clip, PrepareConfig, Prepared, prepare_file
 from syncnet.model.shards import read_crops, read_manifest, read_sound
+from syncnet.model.sources import Source, find_sources
 from syncnet.tracks import MouthTrack
 
 CONFIG = PrepareConfig(crop_size=8)
@@ -51,7 +53,7 @@ def content(folder: Path) -> dict[str, tuple[bytes, bytes]]:
 
 
 def test_clips_come_back_from_shards_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SHARD_BYTES", 4000)  # about two clips a shard
+    monkeypatch.setattr(shard_writer, "SHARD_BYTES", 4000)  # about two clips a shard
     counts = prepare(sources(10), tmp_path, CONFIG, work=made)
     assert counts["files"] == 10 and counts["errors"] == 3 and counts["left out: bridged"] == 30
     clips = read_manifest(tmp_path)
@@ -135,10 +137,10 @@ def test_windows_with_a_rival_face_or_none_are_refused() -> None:
     mine.size[90:] = 5.0
     rival = track(20, 50.0, start=40 / 25, track_id=1)
     small = track(100, 20.0, track_id=2)  # somebody far behind
-    usable, reasons = module._usable(mine, [rival, small], PrepareConfig())
+    usable, reasons = prepared._usable(mine, [rival, small], PrepareConfig())
     assert dict(reasons) == {"bridged": 5, "face too small": 10, "more than one face": 20}
     assert usable.sum() == 65 and not usable[40:60].any() and not usable[10:15].any()
-    assert list(module._runs(usable)) == [(0, 10), (15, 40), (60, 90)]
+    assert list(prepared._runs(usable)) == [(0, 10), (15, 40), (60, 90)]
 
 
 def test_what_cannot_be_read_is_told_not_raised(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from syncnet.errors import InputError
 from syncnet.model import checkpoint
 from syncnet.model.augment import AugmentConfig
 from syncnet.model.checkpoint import Trained
+from syncnet.model.conv_norm import ConvNorm
 from syncnet.model.export import export
-from syncnet.model.network import ConvNorm, SyncNet
+from syncnet.model.network import SyncNet
 from syncnet.model.pairs import Pairs, PairsConfig
 from syncnet.model.shards import read_manifest
 from syncnet.model.shipped import centre_norms, start_from_shipped, trained_model

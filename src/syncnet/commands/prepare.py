@@ -23,8 +23,9 @@ def prepare(
     from rich.console import Console
     from rich.progress import Progress
 
-    from syncnet.model.prepare import Prepared, Source, find_sources
     from syncnet.model.prepare import prepare as run
+    from syncnet.model.prepared import Prepared
+    from syncnet.model.sources import Source, find_sources
 
     sources = [source for folder in folders for source in find_sources(folder, split=split)]
     console = Console(stderr=True)

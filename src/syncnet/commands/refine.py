@@ -41,17 +41,15 @@ def refine(
     from syncnet.model import require_torch
 
     require_torch()
-    import hashlib
     from dataclasses import replace
 
     from syncnet.commands.progress import file_progress
-    from syncnet.encoder import find_model
     from syncnet.model.cleaned import read_rows, summary, write_refined
     from syncnet.model.fits import score_clips
     from syncnet.model.optimise import keep_memory
     from syncnet.model.refine import RefineConfig, judge
     from syncnet.model.shards import FPS, read_manifests
-    from syncnet.model.shipped import trained_model
+    from syncnet.model.shipped import identity, trained_model
 
     clips = read_manifests(shards)
     if any(folder.resolve() == out.resolve() for folder in shards):
@@ -61,7 +59,6 @@ def refine(
     size = trained.model.config.crop_size
     if any(c.crop_size < size for c in clips):
         raise InputError(f"some clips have crops smaller than the {size} pixels {model} needs.")
-    identity = hashlib.sha1(model.read_bytes()).hexdigest() if model.is_file() else find_model(model).identity["hash"]
     chosen = list(range(len(clips))) if limit is None else _even(len(clips), limit)
     most = max(c.frames for c in clips) if seconds is None else round(seconds * FPS)
     judged = [replace(clips[n], frames=min(clips[n].frames, most)) for n in chosen]
@@ -76,7 +73,7 @@ def refine(
             if on_progress:
                 on_progress(done, frames)
 
-        scored = score_clips(trained.model, judged, store=out / "scores", identity=identity,
+        scored = score_clips(trained.model, judged, store=out / "scores", identity=identity(model),
                              on_done=advance)
     fits: list[Any] = [None] * len(clips)
     for n, fit in zip(chosen, scored, strict=True):

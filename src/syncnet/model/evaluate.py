@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from syncnet.curves import Curves, minima
 from syncnet.errors import InputError, SyncNetError
 from syncnet.model.pair_distances import PairDistances, pair_distances
-from syncnet.model.prepare import find_sources
+from syncnet.model.sources import find_sources
 from syncnet.protocol import REACH_FRAMES, accuracy
 
 CONTEXTS = (5, 7, 9, 11, 13, 15, 25, 50, 100)

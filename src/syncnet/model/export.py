@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from syncnet.encoder import PARTS
 from syncnet.errors import InputError
 from syncnet.model.checkpoint import Trained
-from syncnet.model.network import ConvNorm, SyncNet, VideoBlock
+from syncnet.model.conv_norm import ConvNorm
+from syncnet.model.network import SyncNet, VideoBlock
 from syncnet.model.onnx_file import add_texts, halve, quantise
 
 PARITY = 1e-4  # largest absolute difference to torch, in units of the output (features of about 1, radius 10)

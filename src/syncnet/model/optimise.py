@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from syncnet.model.conv_norm import ConvNorm
 from syncnet.model.course import TrainConfig
-from syncnet.model.network import ConvNorm, SyncNet
+from syncnet.model.network import SyncNet
 from syncnet.model.pairs import Batch
 
 

@@ -1,5 +1,6 @@
 """A model that ships (ONNX graphs, norms folded) becomes a network that can learn on."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,8 +11,14 @@ from torch import Tensor, nn
 from syncnet.encoder import ModelInfo, find_model
 from syncnet.errors import InputError
 from syncnet.model.checkpoint import Trained, load_model
-from syncnet.model.network import ConvNorm, SyncNet, SyncNetConfig
+from syncnet.model.conv_norm import ConvNorm
+from syncnet.model.network import SyncNet, SyncNetConfig
 from syncnet.model.pairs import Batch
+
+
+def is_checkpoint(source: Path) -> bool:
+    """Whether this names a checkpoint file (there or not) rather than a model that ships."""
+    return source.is_file() or source.suffix == ".pt"
 
 
 def trained_model(source: Path) -> Trained:
@@ -19,7 +26,7 @@ def trained_model(source: Path) -> Trained:
 
     Raises InputError where there is neither.
     """
-    if source.is_file():
+    if is_checkpoint(source):
         return load_model(source)
     info = find_model(source)
     model = SyncNet(SyncNetConfig.from_dict(info.description["config"]))
@@ -27,6 +34,13 @@ def trained_model(source: Path) -> Trained:
     made = dict(info.description.get("trained", {}))
     step = int(made.pop("step", 0))
     return Trained(model.eval(), step, dict(info.description.get("metrics", {})), made)
+
+
+def identity(source: Path) -> str:
+    """A hash that tells the weights of a checkpoint file or of a model that ships from all others."""
+    if is_checkpoint(source):
+        return hashlib.sha1(source.read_bytes()).hexdigest()
+    return find_model(source).identity["hash"]
 
 
 def start_from_shipped(model: SyncNet, info: ModelInfo) -> None:

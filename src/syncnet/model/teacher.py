@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from syncnet.errors import InputError
-from syncnet.model.network import ConvNorm, SyncNet
+from syncnet.model.conv_norm import ConvNorm
+from syncnet.model.network import SyncNet
 
 
 def read_teacher(path: Path) -> dict[str, Tensor]:

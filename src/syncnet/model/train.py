@@ -24,7 +24,7 @@ from syncnet.model.network import SyncNet
 from syncnet.model.optimise import WeightAverage, calibrate_norms, keep_memory, parameter_groups, rate
 from syncnet.model.pairs import Batch, Pairs, split_speakers, standardised_crops
 from syncnet.model.shards import Clip, read_manifests
-from syncnet.model.shipped import centre_norms, start_from_shipped
+from syncnet.model.shipped import centre_norms, is_checkpoint, start_from_shipped
 from syncnet.model.teacher import read_teacher, start_from_teacher
 from syncnet.model.train_log import Log
 
@@ -108,7 +108,7 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
     learner = Learner(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model: SyncNet = learner.model
     taught = start_from_teacher(model, read_teacher(teacher)) if teacher else []
-    if start and start.is_file():
+    if start and is_checkpoint(start):
         model.load_state_dict(checkpoint.load(start)["average"])
     elif start:
         start_from_shipped(model, find_model(start))
@@ -118,7 +118,7 @@ def _train(shards: list[Path], out: Path, config: TrainConfig, teacher: Path | N
     last, best = out / "last.pt", out / "best.pt"
     resumed = checkpoint.load(last) if last.is_file() else None
     samples = (pairs[CALIBRATION + i].to(device) for i in range(config.calibrate_batches))
-    if resumed is None and start and not start.is_file():
+    if resumed is None and start and not is_checkpoint(start):
         centre_norms(learner, samples)
     elif resumed is None and not start and (config.frozen_norms or config.freeze_blocks):
         with autocast(device, config.bf16):
