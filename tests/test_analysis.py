@@ -34,10 +34,15 @@ class Known(Encoder):
 
     late_s: float = 0.0
     related: bool = True
+    zero: float = 0.0
 
     @property
     def frames_seen(self) -> int:
         return 5
+
+    @property
+    def zero_s(self) -> float:
+        return self.zero
 
     def embed_video(self, crops: NDArray[np.uint8]) -> Array:
         first = float(crops[0, 0, 0]) / FPS
@@ -74,6 +79,11 @@ def test_a_known_offset_comes_out_for_the_file_and_the_track(late_s: float) -> N
     assert found.reasons == () and found.offset.trusted
     (track,) = found.tracks
     assert track.offset_ms == pytest.approx(1000 * late_s, abs=5) and track.reasons == ()
+
+
+def test_the_zero_of_the_model_is_taken_off_the_answer() -> None:
+    found = compare([mouth()], sound(), Known(0.1, zero=-0.015))
+    assert found.offset is not None and found.offset.offset_ms == pytest.approx(115.0, abs=1.0)
 
 
 def test_stretches_of_a_track_are_joined_and_tracks_come_in_order_of_time() -> None:

@@ -201,13 +201,15 @@ def embed_sound(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Embed the sound from `range_s` before `start` to as much after `end`: `(N, 256)` and the windows' middles `(N,)`.
 
-    Its statistics are taken from exactly this stretch (and a little around it).
+    Its statistics are taken from exactly this stretch (and a little around it). The middles are moved by the zero of the
+    model, so that distances at equal times are those of sound in sync.
     """
     reach = range_s + _CONTEXT_S
     first = max(0, int(np.floor((start - reach - sound.start) * MFCC_RATE)))
     last = max(first, int(np.ceil((end + reach - sound.start) * MFCC_RATE)))
     audio = encoder.embed_audio(sound.mfcc[:, first:last])
-    return audio, sound.start + (first + np.arange(len(audio))) / MFCC_RATE + WINDOW_S / 2
+    zero = sound.start + WINDOW_S / 2 - encoder.zero_s
+    return audio, zero + (first + np.arange(len(audio))) / MFCC_RATE
 
 
 def _track_result(pieces: list[_Piece], curves: Curves, limits: TrustLimits) -> TrackResult:

@@ -184,7 +184,8 @@ def _own_network(path: Path, encoder: Encoder, report: OnProblem) -> list[TrackS
     """The same arithmetic on our own network's embeddings: mouth tracks, one window of sound per frame."""
     found = []
     for track in mouth_tracks(frames(path, on_problem=report)):
-        columns = mfcc(sound_from(path, track.start, track.end, report))
+        start, end = track.start + encoder.zero_s, track.end + encoder.zero_s
+        columns = mfcc(sound_from(path, start, end, report))
         video, audio = encoder.embed_video(track.crops), encoder.embed_audio(columns)[::COLUMNS_PER_FRAME]
         count = min(len(video), len(audio))
         try:

@@ -53,6 +53,11 @@ class ModelInfo:
         return {part: (trunks if part.endswith("trunk") else self.folder) / f"{part}.onnx" for part in PARTS}
 
     @property
+    def zero_ms(self) -> float:
+        """What the bare network says of recordings as they are published, in the median (ms): taken off every answer."""
+        return float(self.description.get("zero_ms", 0.0))
+
+    @property
     def identity(self) -> dict[str, str]:
         """Name, version and hash as every result states them."""
         return {k: str(self.description[k]) for k in ("name", "version", "hash") if k in self.description}
@@ -108,6 +113,11 @@ class Encoder:
     def frames_seen(self) -> int:
         """Frames of picture that one embedding depends on: 5, or 19 of a wide model."""
         return WIDE_FRAMES if self.model.description.get("wide") else WINDOW_FRAMES
+
+    @property
+    def zero_s(self) -> float:
+        """What is taken off every answer, in seconds: where recordings in sync stand for the bare network."""
+        return self.model.zero_ms / 1000.0
 
     def embed_video(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed every window of five mouth crops: `(T, 111, 111)` uint8 -> `(T - 4, 256)` float32.

@@ -24,6 +24,9 @@ def export(
     trunks: Annotated[
         str | None, typer.Option(help="Write the heads only, to stand on the trunks of this model beside.")
     ] = None,
+    zero_ms: Annotated[
+        float, typer.Option(help="What the bare network says of recordings in sync (ms): taken off every answer.")
+    ] = 0.0,
     wide: Annotated[bool, typer.Option(help="With the heads that see 19 frames instead of 5.")] = False,
 ) -> None:
     """Turn a checkpoint into ONNX files that `syncnet` runs without PyTorch, checked against torch within 1e-4.
@@ -49,7 +52,7 @@ def export(
     inputs = calibration_inputs(read_manifests(int8), trained.model.config, int8_clips) if int8 else None
     done = run(trained, out, name=name, version=version, licence=texts["licence"], card=texts["card"],
                metrics=json.loads(texts["metrics"]) if texts["metrics"] else None, calibration=inputs,
-               wide=wide, half=half, trunks=trunks)
+               wide=wide, half=half, trunks=trunks, zero_ms=zero_ms)
     worst = max(done.parity.values())
     what = "heads" if trunks else "four ONNX files"
     typer.echo(f"{done.folder}: {what}, at most {worst:.1e} from torch" + (", trunks in int8" if int8 else ""))

@@ -124,10 +124,11 @@ class Exported:
 def export(trained: Trained, folder: Path, *, name: str | None = None, version: str = "1", licence: str = "",
            card: str = "", metrics: Mapping[str, Any] | None = None,
            calibration: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None,
-           wide: bool = False, half: bool = False, trunks: str | None = None) -> Exported:
+           wide: bool = False, half: bool = False, trunks: str | None = None, zero_ms: float = 0.0) -> Exported:
     """Write the four graphs and `syncnet-model.json` into `folder`; `wide`: with the heads that see 19 frames.
 
     `trunks`: write the heads only, to stand on the trunks of the model of that name in the folder beside.
+    `zero_ms`: where recordings in sync stand for the bare network; every answer is counted from there.
     `half`: weights lie on disk as 16-bit floats and are computed with as 32-bit ones; what that moves is in the entry.
 
     `calibration`: pairs of standardised crops (T, 111, 111) and MFCC (13, N); if given, both trunks are written in
@@ -181,7 +182,7 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
         entry = {
             "name": name, "version": version,
             "hash": hashlib.sha256("".join(sums[p] for p in PARTS).encode()).hexdigest()[:16],
-            "config": config.to_dict(), "wide": wide, "precision": "float32" if calibration is None else "int8",
+            "config": config.to_dict(), "wide": wide, "zero_ms": zero_ms, "precision": "float32" if calibration is None else "int8",
             "weights": "float16" if half else "float32",
             "sha256": {f"{part}.onnx": value for part, value in sums.items()},
             "trained": {"step": trained.step, **trained.recipe},
