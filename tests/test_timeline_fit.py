@@ -301,3 +301,12 @@ def test_few_shots_are_steps() -> None:
 def test_two_cameras_in_turn_are_not_one_offset_to_be_trusted() -> None:
     found = fitted(600, lambda t: np.where((t // 40) % 2 == 1, 0.3, 0.0), 4, tuple(SHOTS))
     assert found.kind == "intermittent" or not found.trusted
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+def test_a_drift_that_something_else_would_explain_as_well_is_not_trusted(seed: int) -> None:
+    cuts = tuple(float(t) for t in range(8, 300, 8))
+    own = np.random.default_rng(seed).normal(0.0, 0.05, len(cuts) + 1)
+    found = fitted(300, lambda t: 0.03 * t / 60 + own[np.searchsorted(cuts, t)], seed, cuts)
+    assert found.kind == "drift" and not found.trusted
+    assert any("would explain it as well as a drift" in reason for reason in found.reasons)

@@ -201,8 +201,8 @@ def embed_sound(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Embed the sound from `range_s` before `start` to as much after `end`: `(N, 256)` and the windows' middles `(N,)`.
 
-    Its statistics are taken from exactly this stretch (and a little around it). The middles are moved by the zero of the
-    model, so that distances at equal times are those of sound in sync.
+    Its statistics are taken from exactly this stretch (and a little around it). The middles are moved by the model's
+    zero, so that distances at equal times are those of sound in sync.
     """
     reach = range_s + _CONTEXT_S
     first = max(0, int(np.floor((start - reach - sound.start) * MFCC_RATE)))

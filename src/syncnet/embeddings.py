@@ -22,7 +22,8 @@ class Embeddings:
 
     `video`: `(W, 256)` float32, one window of 0.2 s each 40 ms; `video_times`: `(W,)` their middles in seconds.
     `audio`: `(N, 256)` float32, one each 10 ms, from a second before the stretch to a second after it;
-    `audio_times`: `(N,)`, moved by the zero of the model: sound in sync stands at the times of its picture. All lie on a sphere of radius 10; the Euclidean distance of a pair says how ill it fits.
+    `audio_times`: `(N,)`, moved by the model's zero, so that sound in sync stands at its picture's times. All lie on
+    a sphere of radius 10; the Euclidean distance of a pair says how ill it fits.
     """
 
     track: int

@@ -54,7 +54,7 @@ class ModelInfo:
 
     @property
     def zero_ms(self) -> float:
-        """What the bare network says of recordings as they are published, in the median (ms): taken off every answer."""
+        """What the bare network says of recordings as published, in the median (ms): taken off every answer."""
         return float(self.description.get("zero_ms", 0.0))
 
     @property

@@ -114,15 +114,15 @@ def in_words(timeline: Timeline) -> str:
     if timeline.kind == "undecided":
         return "no answer: " + "; ".join(timeline.reasons)
     if timeline.kind == "in sync":
-        return f"sound and picture are in sync ({_side(timeline.offset_ms or 0.0)})"
+        return f"sound and picture are in sync ({side(timeline.offset_ms or 0.0)})"
     if timeline.kind == "constant":
-        return f"audio is {_side(segments[0].offset_ms)}"
+        return f"audio is {side(segments[0].offset_ms)}"
     if timeline.kind == "drift":
         return (
             f"audio drifts by {timeline.rate_ms_per_min:+.1f} ms per minute, "
-            f"from {_side(segments[0].start_ms)} to {_side(segments[0].end_ms)}"
+            f"from {side(segments[0].start_ms)} to {side(segments[0].end_ms)}"
         )
-    parts = [f"{_side(s.offset_ms)} from {clock(s.start_s)} to {clock(s.end_s)}" for s in segments[:8]]
+    parts = [f"{side(s.offset_ms)} from {clock(s.start_s)} to {clock(s.end_s)}" for s in segments[:8]]
     more = f", and {len(segments) - 8} more stretches" if len(segments) > 8 else ""
     verb = "steps" if timeline.kind == "steps" else "is off now and then"
     return f"audio {verb}: " + ", ".join(parts) + more
@@ -137,7 +137,8 @@ def clock(time_s: float) -> str:
     return sign + (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{seconds / 10:04.1f}"
 
 
-def _side(offset_ms: float) -> str:
+def side(offset_ms: float) -> str:
+    """An offset in words, as "120 ms late"."""
     if round(offset_ms) == 0:
         return "0 ms off"
     return f"{abs(offset_ms):.0f} ms " + ("late" if offset_ms > 0 else "early")

@@ -19,7 +19,7 @@ from syncnet.refine_offset import Refined, refine, refine_shots
 from syncnet.remainder import reasons_against
 from syncnet.shot_offsets import best_shot_line, shot_edges, shot_evidence
 from syncnet.step_path import SMALLEST_STEP_MS, boundaries, cut_before, shot_boundaries, without_small_steps
-from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Inherited, Kind, Segment, Timeline
+from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Inherited, Kind, Segment, Timeline, clock, side
 
 SMALLEST_DRIFT_MS = 30.0
 STEEPEST = 0.05
@@ -33,6 +33,8 @@ SMALLEST_SHOT_STEP_MS = 60.0
 _STEP_NATS = 8.0
 _SHOT_STEP_NATS = 5.0  # less: shots are independent of each other, neighbouring rows are not
 _OWN_NATS = 4.0  # what it costs to say that shots are off by themselves
+_RIVAL_NATS = 5.0  # another explanation this near is not told from the best one: odds of 150 to 1
+_RIVAL_SHARE = 0.1  # of the time, in which they must differ by more than a frame to matter
 _LONGEST_SILENCE_S = 3.0
 
 
@@ -47,6 +49,20 @@ class _Model:
     bands: list[tuple[float, float]]
     lines: list[tuple[float, float]]
     shotwise: bool = False
+
+    @property
+    def words(self) -> str:
+        """What this explanation says of the film."""
+        if len(self.bands) > 1:
+            return "steps" if len(self.bands) > 2 else "a step"
+        return "one offset" if self.lines[0][0] == self.lines[0][1] else "a drift"
+
+    def at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Its offsets in ms at the times (T,) of the evidence."""
+        starts = np.array([start for start, _ in self.bands])
+        first, last = np.array(self.lines)[np.searchsorted(starts, times, side="right").clip(1) - 1].T
+        share = (times - times[0]) / max(float(times[-1] - times[0]), 1e-9)
+        return np.asarray((first + (last - first) * share) * 1e3)
 
 
 @dataclass(frozen=True)
@@ -106,7 +122,21 @@ def fit(
         else refine(blocks, found, offsets_s, band, line)
         for band, line in zip(best.bands, best.lines, strict=True)
     ]
-    return _assemble(best, refined, case, edges)
+    whole = _assemble(best, refined, case, edges)
+    return replace(whole, reasons=(*_rivals(best, models, found.times), *whole.reasons))
+
+
+def _rivals(best: _Model, models: Sequence[_Model], times: NDArray[np.float64]) -> tuple[str, ...]:
+    """What speaks against the best explanation: another one, by which the film is off otherwise, is about as good."""
+    here = best.at(times)
+    for model in sorted(models, key=lambda m: -m.score):
+        there = model.at(times)
+        apart = np.abs(there - here)
+        if best.score - model.score < _RIVAL_NATS and (apart > NOTICEABLE_MS).mean() > _RIVAL_SHARE:
+            where = int(apart.argmax())
+            offsets = f"{side(there[where])} instead of {side(here[where])} at {clock(float(times[where]))}"
+            return (f"{model.words} would explain it as well as {best.words}: {offsets}",)
+    return ()
 
 
 def _plain_models(case: _Case) -> list[_Model]:

@@ -182,7 +182,8 @@ def export(trained: Trained, folder: Path, *, name: str | None = None, version: 
         entry = {
             "name": name, "version": version,
             "hash": hashlib.sha256("".join(sums[p] for p in PARTS).encode()).hexdigest()[:16],
-            "config": config.to_dict(), "wide": wide, "zero_ms": zero_ms, "precision": "float32" if calibration is None else "int8",
+            "config": config.to_dict(), "wide": wide, "zero_ms": zero_ms,
+            "precision": "float32" if calibration is None else "int8",
             "weights": "float16" if half else "float32",
             "sha256": {f"{part}.onnx": value for part, value in sums.items()},
             "trained": {"step": trained.step, **trained.recipe},
