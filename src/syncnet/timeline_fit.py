@@ -31,7 +31,6 @@ LEAST_SHOTS = 8
 SMALLEST_SHOT_STEP_MS = 60.0
 """A step smaller than this is not told from shots that happen to be off by themselves to the same side."""
 _STEP_NATS = 8.0
-_SHOT_STEP_NATS = 5.0  # less: shots are independent of each other, neighbouring rows are not
 _OWN_NATS = 4.0  # what it costs to say that shots are off by themselves
 _RIVAL_NATS = 5.0  # another explanation this near is not told from the best one: odds of 150 to 1
 _RIVAL_SHARE = 0.1  # of the time, in which they must differ by more than a frame to matter
@@ -171,7 +170,7 @@ def _shotwise_models(case: _Case, edges: NDArray[np.int64]) -> list[_Model]:
     if abs(last - first) * 1e3 >= SMALLEST_DRIFT_MS:
         penalty = 2 * case.guesses + _STEP_NATS + _OWN_NATS
         models.append(_Model(score - penalty, [case.span], [(first, last)], True))
-    path, score = best_path(shots.support, case.guesses + float(np.log(len(shots.times))) + _SHOT_STEP_NATS)
+    path, score = best_path(shots.support, case.guesses + float(np.log(len(shots.times))) + _STEP_NATS)
     path = without_small_steps(path, shots.support, offsets_s, SMALLEST_SHOT_STEP_MS)
     if len(np.unique(path)) > 1:
         bands = case.bands(shot_boundaries(path, shots, found, case.cuts, case.hop_s))
