@@ -90,8 +90,9 @@ def truth(film: Film, variant: Variant) -> Timeline:
 
 
 def run_variant(
-    name: str, film: Film, variant: Variant, folder: Path, reference: Floats, measure: object, forced: bool
-) -> Row:
+    name: str, film: Film, variant: Variant, folder: Path, reference: Floats, measure: object, *, forced: bool,
+    unsure: bool,
+) -> Row:  # fmt: skip
     """Write the variant, repair it, and see what each minute is off by."""
     from syncnet.repair import repair
     from syncnet.timeline import constant
@@ -110,7 +111,7 @@ def run_variant(
 
     outcome, why, sure = "failed", "", False
     try:
-        result = repair(source, out, measure=told)
+        result = repair(source, out, measure=told, unsure=unsure)
         outcome, why, sure = result.outcome, "; ".join(result.reasons), result.trusted
     except SyncNetError as error:
         outcome, why = type(error).__name__, str(error)
@@ -225,6 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Drift, steps and long files, checked by correlation.")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--quick", action="store_true", help="two variants of one minute")
+    parser.add_argument("--unsure", action="store_true", help="repair also by answers that are not trusted")
     parser.add_argument("--forced", action="store_true", help="tell the truth: checks the writing alone")
     parser.add_argument("--hours", type=float, help="repair one file of this many hours instead")
     parser.add_argument("--measured", action="store_true", help="with --hours: measure the offset, do not tell it")
@@ -273,7 +275,8 @@ def main() -> None:
             rows: list[Row] = []
             reference = heard(write(shown, shown.sound, folder / "clean.mkv", "-c:a", "pcm_s16le"))
             for variant in listed:
-                row = run_variant(title, shown, variant, folder, reference, measure, given.forced)
+                how = {"forced": given.forced, "unsure": given.unsure}
+                row = run_variant(title, shown, variant, folder, reference, measure, **how)
                 rows.append(row)
                 print(f"{len(rows)}: {variant.name}, {row.seconds:.0f} s", file=sys.stderr, flush=True)
                 if given.rows:

@@ -319,6 +319,24 @@ def test_nothing_to_repair_and_nothing_to_go_by(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_an_unsure_answer_is_followed_only_when_told_and_never_trusted(tmp_path: Path) -> None:
+    source, out = make(tmp_path, "mp4", late_by(250)), tmp_path / "fixed.mp4"
+    doubtful = replace(constant(250, 0, 6), reasons=("the windows disagree",))
+
+    def answers() -> Measure:
+        left = [doubtful, constant(0, 0, 6)]
+        return lambda path, on_time: left.pop(0)
+
+    with pytest.raises(NoAnswer, match="--unsure"):
+        repair(source, out, measure=answers())
+    assert not out.exists()
+    result = repair(source, out, measure=answers(), unsure=True)
+    assert out.exists() and result.reasons == doubtful.reasons and not result.trusted
+    assert abs(measured(out, None).offset_ms or 0.0) < 20
+    with pytest.raises(NotBetter, match="not replaced"):
+        repair(source, in_place=True, measure=answers(), unsure=True)
+
+
 def test_forced_offset_and_dry_run(tmp_path: Path) -> None:
     source = make(tmp_path, "mp4", late_by(250))
     out = tmp_path / "fixed.mp4"

@@ -27,6 +27,7 @@ def fix(
     in_place: bool = False,
     dry_run: bool = False,
     verify: bool = True,
+    unsure: bool = False,
     model: str | Path = DEFAULT_MODEL,
     encoder: Encoder | None = None,
     on_progress: Progress | None = None,
@@ -38,6 +39,7 @@ def fix(
     instead of what is measured, positive when the sound is late. `range_s`: offsets searched, seconds either way, up to
     10. `audio_track`: which sound track, from 0. `codec`: of the new sound, by default the original's. `in_place`
     replaces the source. `dry_run` plans and writes nothing. `verify=False` with `offset_ms` measures nothing at all.
+    `unsure`: go by the likeliest answer even where it is not to be trusted; neither is the result then.
     `on_progress(phase, seconds done, seconds in all)`.
 
     Raises InputError (wrong use, unreadable or unwritable), NoAnswer (the offset is not sure, so nothing is touched)
@@ -58,5 +60,6 @@ def fix(
         in_place=in_place,
         dry_run=dry_run,
         verify=verify,
+        unsure=unsure,
         on_progress=on_progress,
     )

@@ -90,6 +90,7 @@ def repair(
     in_place: bool = False,
     dry_run: bool = False,
     verify: bool = True,
+    unsure: bool = False,
     on_progress: Progress | None = None,
 ) -> FixResult:
     """Write a copy of `source` with its sound in sync, and keep it only if it measures better.
@@ -97,8 +98,9 @@ def repair(
     `mode`: "samples" re-times the sound and codes it again, "timestamps" copies every packet and moves times only (one
     constant offset). `offset_ms` corrects by this much instead of what is measured (positive: the sound is late, so it
     is moved earlier). `codec` for the new sound instead of the original's. `in_place` replaces the source. `dry_run`
-    only plans. `verify=False` keeps the result unmeasured. A result that is better but does not measure as in sync
-    throughout is kept with `reasons`, and never replaces its source.
+    only plans. `verify=False` keeps the result unmeasured. `unsure` goes by an answer that is not to be trusted too. A
+    result that is better but does not measure as in sync throughout, or was unsure, is kept with `reasons`, and never
+    replaces its source.
 
     Raises InputError (wrong use, unreadable or unwritable), NoAnswer (nothing to go by), NotBetter (measured again and
     not better: nothing is kept). Whatever happens, the source stays whole and `target` is whole or not there.
@@ -110,7 +112,7 @@ def repair(
     before = None
     if offset_ms is None or verify:
         before = measure(origin, _phase(on_progress, "measuring"))
-    correction = _correction(before, info, offset_ms)
+    correction = _correction(before, info, offset_ms, unsure=unsure)
     if correction is None:
         return FixResult(origin, None, "already in sync", before, None, None)
     plan = plan_repair(info, audio_track, correction, mode, goal or origin, codec)
@@ -122,7 +124,8 @@ def repair(
         misplaced = _placed_right(origin, part, audio_track, correction)
         after = measure(part, _phase(on_progress, "measuring again")) if verify else None
         _check_better(before, after, forced=offset_ms is not None)
-        reasons = doubts(after)
+        first = () if before is None or offset_ms is not None else before.reasons  # of what was corrected by
+        reasons = tuple(dict.fromkeys((*first, *doubts(after))))
         if reasons and in_place:
             raise NotBetter(
                 f"the result is not to be trusted: {'; '.join(reasons)}. The original was not replaced; "
@@ -188,16 +191,19 @@ def _goal(origin: Path, target: str | os.PathLike[str] | None, *, in_place: bool
     return goal
 
 
-def _correction(before: Timeline | None, info: MediaInfo, offset_ms: float | None) -> Timeline | None:
+def _correction(
+    before: Timeline | None, info: MediaInfo, offset_ms: float | None, *, unsure: bool
+) -> Timeline | None:
     """What to correct; None when there is nothing to do. Raises NoAnswer when that cannot be told."""
     start, end = span_of(info)
     if offset_ms is not None:
         return constant(offset_ms, start, end)
     assert before is not None
-    if before.kind == "undecided" or not before.trusted:
+    if before.kind == "undecided" or not (before.trusted or unsure):
+        likely = "" if before.kind == "undecided" else " --unsure goes by the likeliest answer all the same."
         raise NoAnswer(
             f"{info.path}: not repaired, since the offset is not sure: {'; '.join(before.reasons)}. "
-            "If you know it, say it with --offset MS."
+            f"If you know it, say it with --offset MS.{likely}"
         )
     return None if before.kind == "in sync" else before
 

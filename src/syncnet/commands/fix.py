@@ -31,6 +31,9 @@ def fix(
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Measure the result and keep it only if it is better.")
     ] = True,
+    unsure: Annotated[
+        bool, typer.Option("--unsure", help="Go by the likeliest answer though it is not to be trusted (exit code 3).")
+    ] = False,
     range_s: Annotated[float, typer.Option("--range", help="Search offsets up to this many seconds, 0.1 to 10.")] = 1.0,
     audio_track: Annotated[int, typer.Option(help="Which sound track, counted from 0.")] = 0,
     audio_codec: Annotated[str | None, typer.Option(help="Code the new sound as this instead of as it was.")] = None,
@@ -71,6 +74,7 @@ def fix(
                 in_place=in_place,
                 dry_run=dry_run,
                 verify=verify,
+                unsure=unsure,
                 model=model,
                 on_progress=on_progress,
             )
