@@ -275,8 +275,8 @@ def main() -> None:
             rows: list[Row] = []
             reference = heard(write(shown, shown.sound, folder / "clean.mkv", "-c:a", "pcm_s16le"))
             for variant in listed:
-                how = {"forced": given.forced, "unsure": given.unsure}
-                row = run_variant(title, shown, variant, folder, reference, measure, **how)
+                asked = {"forced": given.forced, "unsure": given.unsure}
+                row = run_variant(title, shown, variant, folder, reference, measure, **asked)
                 rows.append(row)
                 print(f"{len(rows)}: {variant.name}, {row.seconds:.0f} s", file=sys.stderr, flush=True)
                 if given.rows:
