@@ -63,7 +63,8 @@ def tune(scenes: Sequence[Seen], model: str, people: int) -> None:
     best = replace(best, window=_window(scenes, best))
     best = replace(best, sure=_sure(scenes, best))
     found: dict[str, Any] = {
-        "split": "train, held out of training",
+        "split": "train",
+        "held_out_of_training": True,
         "people": people,
         "seed": TRAIN_SEED,
         "scenes": len(scenes),

@@ -12,7 +12,8 @@ from syncnet.speaker_model import SHIPPED, SpeakerModel, read_model, shipped_mod
 
 def test_the_shipped_constants_were_chosen_on_train_and_make_sense() -> None:
     model = shipped_model()
-    assert json.loads(SHIPPED.read_text())["chosen_on"]["split"] == "train"
+    chosen_on = json.loads(SHIPPED.read_text())["chosen_on"]
+    assert chosen_on["split"] == "train" and chosen_on["held_out_of_training"]
     assert model.window in WINDOWS
     assert 0.5 < model.sure < 1.0
     for chance in (model.offscreen, model.together, model.change_voice, model.change_pause):
