@@ -78,7 +78,7 @@ def chosen(split: str, held_out: HeldOut | None = None, more: Sequence[Path] = (
     for folder in (SHARED / "data", *more):
         listed = folder / "manifest.csv"
         if not listed.is_file():
-            raise SystemExit(f"no corpus: {listed} is missing (set SYNCNET_SHARED to the folder that holds data/).")
+            raise SystemExit(f"no corpus: {listed} is missing (SYNCNET_SHARED names the folder that holds data/).")
         with listed.open(newline="") as file:
             for line in csv.DictReader(file):
                 name = line["file"].removeprefix("clips/").rsplit(".", 1)[0]

@@ -333,7 +333,9 @@ def test_an_unsure_answer_is_followed_only_when_told_and_never_trusted(tmp_path:
     result = repair(source, out, measure=answers(), unsure=True)
     assert out.exists() and result.reasons == doubtful.reasons and not result.trusted
     assert abs(measured(out, None).offset_ms or 0.0) < 20
-    with pytest.raises(NotBetter, match="not replaced"):
+    planned = repair(source, measure=answers(), unsure=True, dry_run=True)
+    assert planned.outcome == "planned" and not planned.trusted
+    with pytest.raises(NoAnswer, match="-o OUT"):
         repair(source, in_place=True, measure=answers(), unsure=True)
 
 

@@ -112,20 +112,20 @@ def repair(
     before = None
     if offset_ms is None or verify:
         before = measure(origin, _phase(on_progress, "measuring"))
-    correction = _correction(before, info, offset_ms, unsure=unsure)
+    correction = _correction(before, info, offset_ms, unsure=unsure and not in_place)
+    doubtful = () if before is None or offset_ms is not None else before.reasons  # of what is corrected by
     if correction is None:
-        return FixResult(origin, None, "already in sync", before, None, None)
+        return FixResult(origin, None, "already in sync", before, None, None, reasons=doubtful)
     plan = plan_repair(info, audio_track, correction, mode, goal or origin, codec)
     if dry_run or goal is None:
-        return FixResult(origin, None, "planned", before, None, plan)
+        return FixResult(origin, None, "planned", before, None, plan, reasons=doubtful)
     part = goal.with_name(f".{goal.stem}.part{goal.suffix}")
     try:
         notes = _write(origin, part, plan, audio_track, _phase(on_progress, "writing"), info)
         misplaced = _placed_right(origin, part, audio_track, correction)
         after = measure(part, _phase(on_progress, "measuring again")) if verify else None
         _check_better(before, after, forced=offset_ms is not None)
-        first = () if before is None or offset_ms is not None else before.reasons  # of what was corrected by
-        reasons = tuple(dict.fromkeys((*first, *doubts(after))))
+        reasons = tuple(dict.fromkeys((*doubtful, *doubts(after))))
         if reasons and in_place:
             raise NotBetter(
                 f"the result is not to be trusted: {'; '.join(reasons)}. The original was not replaced; "
@@ -200,7 +200,7 @@ def _correction(
         return constant(offset_ms, start, end)
     assert before is not None
     if before.kind == "undecided" or not (before.trusted or unsure):
-        likely = "" if before.kind == "undecided" else " --unsure goes by the likeliest answer all the same."
+        likely = "" if before.kind == "undecided" else " --unsure with -o OUT goes by the likeliest answer."
         raise NoAnswer(
             f"{info.path}: not repaired, since the offset is not sure: {'; '.join(before.reasons)}. "
             f"If you know it, say it with --offset MS.{likely}"

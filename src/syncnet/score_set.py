@@ -220,6 +220,7 @@ def versions() -> dict[str, str]:
     import av
     import cv2
     import onnxruntime
+    from av import library_versions
 
     from syncnet import __version__
 
@@ -230,6 +231,6 @@ def versions() -> dict[str, str]:
         "onnxruntime": onnxruntime.__version__,
         "opencv": cv2.__version__,
         "pyav": av.__version__,
-        "libavcodec": ".".join(str(part) for part in av.library_versions["libavcodec"]),
-        "libswscale": ".".join(str(part) for part in av.library_versions["libswscale"]),
+        "libavcodec": ".".join(str(part) for part in library_versions["libavcodec"]),
+        "libswscale": ".".join(str(part) for part in library_versions["libswscale"]),
     }

@@ -63,8 +63,8 @@ class ConvNorm(nn.Module):
         if self.training and not self.frozen_norm:
             return F.relu(self.norm(self.plain(x, step)), inplace=True)
         weight, bias = self.folded()
-        plain = x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.onnx.is_in_onnx_export()
-        if plain and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        fused = x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.onnx.is_in_onnx_export()
+        if fused and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             return self._conv_relu(x, weight, bias, step)
         return F.relu(self._conv(x, weight, bias, step), inplace=True)
 

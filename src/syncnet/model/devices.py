@@ -39,7 +39,8 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether a device convolves in bfloat16: processors with AVX-512, GPUs since Ampere."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(there and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:
