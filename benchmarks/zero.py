@@ -15,24 +15,20 @@ import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from syncnet.model.cleaned import read_rows
 
 LEAST_FRAMES = 60  # the longest clip of a person must have: shorter ones follow their corpus and say nothing themselves
 WITHIN_MS = 40.0
 STEP_MS = 5.0
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def people(cleaned: Path, shards: list[Path]) -> dict[tuple[str, str], list[float]]:
     """Offsets (ms) of the people of each corpus and kind, by the bare network."""
-    rows = [row for folder in shards for row in lines(folder / "manifest.jsonl")]
-    verdicts = lines(cleaned / "verdicts.jsonl")
+    rows = [row for _, row in read_rows(shards)]
+    verdicts = [json.loads(line) for line in (cleaned / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()]
     if [row["key"] for row in rows] != [verdict["key"] for verdict in verdicts]:
         raise SystemExit(f"{cleaned} was not made from {', '.join(map(str, shards))} in this order.")
     offsets: dict[tuple[str, str, str], list[float]] = defaultdict(list)

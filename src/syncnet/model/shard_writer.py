@@ -55,6 +55,7 @@ class ShardWriter:
         self._sounds.truncate(self._samples * 2)
 
     def add(self, source: Source, result: Prepared) -> None:
+        """Append the clips of a file; its line in files.jsonl comes last, so that a kill before it undoes them all."""
         lines = []
         for n, clip in enumerate(result.clips):
             if self._frames * self._config.crop_size**2 > SHARD_BYTES:
@@ -115,6 +116,7 @@ class ShardWriter:
             self.counts[f"left out: {reason}"] += number
 
     def close(self) -> None:
+        """Close the open shard and both lists."""
         for file in (self._pictures, self._sounds, self._manifest, self._files):
             file.close()
 
