@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from syncnet.curves import BLOCK_S, HOP_S, Curves, distances, join, medians, minima, window_offsets
+from syncnet.curves import BLOCK_S, HOP_S, Curves, distances, gather, join, medians, minima, window_offsets
 from syncnet.errors import InputError
 
 Array = NDArray[np.float32]
@@ -195,3 +195,15 @@ def test_join_puts_tracks_side_by_side() -> None:
         join([one, Curves(one.times, one.offsets_s + 1, one.distance)])
     with pytest.raises(InputError, match="no curves"):
         join([])
+
+
+def test_gather_joins_and_empties_the_list() -> None:
+    tracks = [
+        distances(embeddings(n, n), embeddings(400, 9), times(n, 1.0, 0.04), times(400, 0.0, HOP_S)) for n in (4, 7, 1)
+    ]
+    expected = join(tracks)
+    assert len(tracks) == 3
+    gathered = gather(tracks)
+    assert tracks == []
+    np.testing.assert_array_equal(gathered.distance, expected.distance)
+    np.testing.assert_array_equal(gathered.times, expected.times)

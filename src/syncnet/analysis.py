@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -13,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnet.curves import gather
 from syncnet.encoder import DEFAULT_MODEL, WINDOW_FRAMES, WINDOW_S, Encoder, default_encoder
 from syncnet.errors import InputError, NoAnswer
 from syncnet.media import FPS, Frame, MediaInfo, frames, probe
-from syncnet.offset import ClipOffset, Curves, TrustLimits, clip_offset, distances, join
+from syncnet.offset import ClipOffset, Curves, TrustLimits, clip_offset, distances
 from syncnet.presence import STEADY_DB, STILL, is_chance, lip_movement, sound_rise
 from syncnet.results import SyncResult, TrackResult
 from syncnet.sound_features import MFCC_RATE, SoundFeatures, sound_features
@@ -140,16 +142,18 @@ def compare(
     """Compare the stretches of all face tracks with the sound around them, letting each go once it is embedded."""
     limits = limits or TrustLimits(windows_per_draw=encoder.frames_seen)
     by_track: dict[int, list[_Piece]] = {}
-    measured = partial(_measured, sound=sound, encoder=encoder, range_s=range_s)
-    for piece in map(measured, stretches):  # a map holds on to no stretch while the next one is followed
+    apart: dict[int, list[Curves]] = {}
+    for piece, curves in _one_ahead(stretches, partial(_measured, sound=sound, encoder=encoder, range_s=range_s)):
         by_track.setdefault(piece.track.id, []).append(piece)
+        apart.setdefault(piece.track.id, []).append(curves)
+        del curves  # or this one would be held twice below
     if not by_track:
         return Comparison(None, ("no face was found that could be followed for 0.4 s",), (), None)
     groups = sorted(by_track.values(), key=lambda own: (own[0].start, own[0].track.id))
-    whole = join([piece.curves for own in groups for piece in own])
+    whole = gather([curves for own in groups for curves in apart.pop(own[0].track.id)])
     tracks, first = [], 0
     for own in groups:
-        last = first + sum(len(piece.curves.times) for piece in own)
+        last = first + sum(piece.windows for piece in own)
         curves = Curves(whole.times[first:last], whole.offsets_s, whole.distance[first:last])
         tracks.append(_track_result(own, curves, limits))
         first = last
@@ -169,25 +173,45 @@ class _Piece:
     track: MouthTrack  # with no crops
     start: float
     end: float
-    curves: Curves
+    windows: int
     rise_db: float  # of the sound within the range of offsets
     movement: float  # of the lips
 
 
-def _measured(track: MouthTrack, sound: SoundFeatures, encoder: Encoder, range_s: float) -> _Piece:
+def _one_ahead(
+    stretches: Iterable[MouthTrack], work: Callable[[MouthTrack], tuple[_Piece, Curves]]
+) -> Iterator[tuple[_Piece, Curves]]:
+    """Work on every stretch, in order, in a thread of its own, while faces are followed through the next one here."""
+    with ThreadPoolExecutor(1) as thread:
+        running: Future[tuple[_Piece, Curves]] | None = None
+        for stretch in stretches:
+            done, running = running, thread.submit(work, stretch)
+            del stretch
+            if done:
+                yield done.result()
+                del done
+        if running:
+            yield running.result()
+
+
+def _measured(
+    track: MouthTrack, sound: SoundFeatures, encoder: Encoder, range_s: float
+) -> tuple[_Piece, Curves]:
     """Compare a stretch of mouth crops with the sound around it."""
     video = encoder.embed_video(track.crops)
     video_times = track.start + np.arange(len(video)) / FPS + WINDOW_S / 2
     audio, audio_times = embed_sound(sound, track.start, track.end, range_s, encoder)
+    curves = distances(video, audio, video_times, audio_times, range_s)
     _give_back()
-    return _Piece(
+    piece = _Piece(
         track=replace(track, crops=track.crops[:0].copy()),  # a view would keep all crops alive
         start=track.start,
         end=track.end,
-        curves=distances(video, audio, video_times, audio_times, range_s),
+        windows=len(curves.times),
         rise_db=sound_rise(sound.between(track.start - range_s, track.end + range_s)[0]),
         movement=lip_movement(track.mouth_open, track.seen),
     )
+    return piece, curves
 
 
 def _give_back() -> None:

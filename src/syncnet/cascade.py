@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnet.shrink import shrink
+
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
@@ -64,7 +66,7 @@ class Cascade:
         proposals = [np.zeros((0, 5), np.float32)]
         while min(height, width) * scale >= _CELL:
             columns, rows = round(width * scale), round(height * scale)
-            small = cv2.resize(gray, (columns, rows), interpolation=cv2.INTER_AREA)
+            small = shrink(gray, columns, rows)
             score, shift = self._proposals.run(["score", "box"], {"picture": small[None, None]})
             y, x = np.nonzero(score[0, 0] > THRESHOLDS[0])
             if len(y):

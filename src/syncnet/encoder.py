@@ -97,6 +97,8 @@ class Encoder:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.enable_cpu_mem_arena = False  # it never gives back what the largest piece took
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the faces are followed meanwhile
 
         files = self.model.files
         absent = sorted(str(path) for path in files.values() if not path.is_file())

@@ -165,7 +165,8 @@ def _rotated_square(luma: Gray, centre: NDArray[np.float64], side: float, roll: 
     shrink = max(1, round(scale))
     if shrink > 1:  # average first: plain bilinear sampling would alias
         columns, rows = max(1, (x1 - x0) // shrink), max(1, (y1 - y0) // shrink)
-        near = cv2.resize(near, (columns, rows), interpolation=cv2.INTER_AREA)
+        x1, y1 = min(x1, x0 + columns * shrink), min(y1, y0 + rows * shrink)  # whole pixels: many times faster
+        near = cv2.resize(luma[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
     fx, fy = near.shape[1] / (x1 - x0), near.shape[0] / (y1 - y0)
     turn = _rotation(roll) * scale
     start = centre - turn @ np.full(2, _MESH / 2 - 0.5)  # of the square's first pixel, in the picture

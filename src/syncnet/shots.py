@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from syncnet.shrink import shrink
 
 THUMBNAIL = (48, 27)
 """Width and height to which a frame is averaged before it is compared with the one before."""
@@ -33,7 +34,7 @@ class ShotDetector:
         self._recent: deque[float] = deque(maxlen=_MEMORY)
 
     def __call__(self, luma: NDArray[np.uint8]) -> bool:
-        small = cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = shrink(luma, *THUMBNAIL).astype(np.float32)
         last, self._last = self._last, small
         if last is None:
             return True
