@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from syncnet.curves import gather
 from syncnet.encoder import DEFAULT_MODEL, WINDOW_FRAMES, WINDOW_S, Encoder, default_encoder
 from syncnet.errors import InputError, NoAnswer
-from syncnet.media import FPS, Frame, MediaInfo, frames, probe
+from syncnet.media import FPS, frames, probe
 from syncnet.offset import ClipOffset, Curves, TrustLimits, clip_offset, distances
 from syncnet.presence import STEADY_DB, STILL, is_chance, lip_movement, sound_rise
 from syncnet.results import SyncResult, TrackResult
 from syncnet.sound_features import MFCC_RATE, SoundFeatures, sound_features
 from syncnet.tracks import MouthTrack, mouth_tracks
+from syncnet.watching import Progress, Shown, Told, watched
 
 __all__ = [
     "MFCC_RATE",
@@ -43,9 +44,6 @@ _LEAST_FPS = 10.0  # slower pictures show no syllables
 _LEAST_S = 0.4  # ten frames: what a track must have, six windows
 _MISSING_S = 1.0  # sound that begins this much after the picture, or ends this much before it, is worth a word
 _SILENT_RMS = 10 ** (-65 / 20)  # sound that nowhere gets louder than this holds no speech
-
-Progress = Callable[[float, float | None], None]
-"""Called with seconds of picture done and seconds in all (None when the file does not say)."""
 
 
 def analyse(
@@ -74,19 +72,20 @@ def analyse(
     if not info.audio:
         raise InputError(f"{path}: no sound in this file. There is nothing to compare the lips with.")
     encoder = encoder or default_encoder(str(model))
-    sound = sound_features(path, audio_track, problems)
+    told = Told(on_progress, info.duration)
+    sound = sound_features(path, audio_track, problems, told.heard)
     if on_sound:
         on_sound(sound)
     cuts: list[float] = []
-    shown = _Shown()
+    shown = Shown()
 
-    def told(track: MouthTrack) -> MouthTrack:
+    def handed_on(track: MouthTrack) -> MouthTrack:
         if on_track:
             on_track(track)
         return track
 
-    pictures = _watched(frames(path, on_problem=problems.append), info, on_progress, shown)
-    stretches = map(told, mouth_tracks(pictures, piece_s=_PIECE_S, on_cut=cuts.append))  # a map holds on to none
+    pictures = watched(frames(path, on_problem=problems.append), told, shown)
+    stretches = map(handed_on, mouth_tracks(pictures, piece_s=_PIECE_S, on_cut=cuts.append))  # a map holds on to none
     found = compare(stretches, sound, encoder, range_s=range_s, limits=limits)
     if shown.seconds < _LEAST_S:
         lasts = f"{shown.seconds:.2f} s of picture"
@@ -269,38 +268,3 @@ def _read_offset(
             "face's, or an offset outside the range",
         )
     return offset, offset.reasons
-
-
-@dataclass
-class _Shown:
-    """What has been shown so far: times (s) of the first and the last frame, and how many different pictures."""
-
-    first: float = 0.0
-    last: float = 0.0
-    pictures: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of picture."""
-        return self.last - self.first + 1 / FPS if self.pictures else 0.0
-
-    @property
-    def fps(self) -> float:
-        """Different pictures a second, at most 25."""
-        return self.pictures / self.seconds if self.pictures else 0.0
-
-
-def _watched(
-    source: Iterator[Frame], info: MediaInfo, on_progress: Progress | None, shown: _Shown
-) -> Iterator[Frame]:
-    """Pass frames on, keep count of them in `shown`, report once a second of picture."""
-    before: NDArray[np.uint8] | None = None
-    for number, frame in enumerate(source):
-        if before is None:
-            shown.first = frame.time
-        shown.last = frame.time
-        shown.pictures += frame.luma is not before  # one picture shown at several times is the same array
-        before = frame.luma
-        if on_progress and number % int(FPS) == 0:
-            on_progress(frame.time - shown.first, info.duration)
-        yield frame

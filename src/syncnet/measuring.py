@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from syncnet.tracks import MouthTrack
 
 STEADY_S = 0.002
 """Times of the same packets in two containers may differ by this much beyond a common shift: their clocks round."""
+
+_READING = 0.5  # of the work on sound alone that is reading it, the rest is comparing
 
 
 class Measuring:
@@ -52,7 +54,7 @@ class Measuring:
         """Measure a file; raises as `syncnet.detect` does."""
         moved_s = None if self.seen is None else same_pictures(self.seen.path, path)
         if self.seen is not None and moved_s is not None:
-            return self._heard(path, self.seen, moved_s)
+            return self._heard(path, self.seen, moved_s, on_time)
         return self._watched(path, on_time)
 
     def _watched(self, path: Path, on_time: OnTime | None) -> Timeline:
@@ -72,10 +74,21 @@ class Measuring:
         self.seen = Seen(path, tuple(stretches), tuple(eye.videos), result.shots, (found.start_s, found.end_s))
         return found
 
-    def _heard(self, path: Path, seen: Seen, moved_s: float) -> Timeline:
-        sound = sound_features(path, self._audio_track, [])
-        stretches = (replace(track, start=track.start + moved_s) for track in seen.stretches)
-        said = compare(stretches, sound, _Recalling(self._encoder, seen.videos), range_s=self._range_s)
+    def _heard(self, path: Path, seen: Seen, moved_s: float, on_time: OnTime | None) -> Timeline:
+        length = seen.span[1] - seen.span[0]
+
+        def told(seconds: float) -> None:
+            if on_time:
+                on_time(min(seconds, length), length)
+
+        sound = sound_features(path, self._audio_track, [], lambda seconds: told(_READING * seconds))
+
+        def recalled() -> Iterator[MouthTrack]:
+            for track in seen.stretches:
+                told(_READING * length + (1 - _READING) * (track.end - seen.span[0]))
+                yield replace(track, start=track.start + moved_s)
+
+        said = compare(recalled(), sound, _Recalling(self._encoder, seen.videos), range_s=self._range_s)
         if self._on_tracks:
             self._on_tracks(said.tracks)
         return explained(

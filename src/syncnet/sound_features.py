@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncnet.errors import InputError
-from syncnet.media import sound_chunks
+from syncnet.media import SAMPLE_RATE, sound_chunks
 from syncnet.mfcc import COLUMN_RATE, mfcc_stream
 
 MFCC_RATE = COLUMN_RATE
@@ -42,8 +42,16 @@ class SoundFeatures:
         return self.mfcc[:, first:last]
 
 
-def sound_features(path: str | PathLike[str], audio_track: int, problems: list[str]) -> SoundFeatures:
-    """Read the sound of a file as MFCC, streaming; damage is added to `problems`."""
+def sound_features(
+    path: str | PathLike[str],
+    audio_track: int,
+    problems: list[str],
+    on_heard: Callable[[float], None] | None = None,
+) -> SoundFeatures:
+    """Read the sound of a file as MFCC, streaming; damage is added to `problems`.
+
+    `on_heard` is told now and then how many seconds of sound have been read.
+    """
     start: list[float] = []
     loudest = 0.0
 
@@ -55,6 +63,8 @@ def sound_features(path: str | PathLike[str], audio_track: int, problems: list[s
             if len(chunk.samples):
                 rows = np.array_split(chunk.samples, max(1, len(chunk.samples) // _LOUDNESS_SAMPLES))
                 loudest = max(loudest, *(float(np.sqrt(np.mean(np.square(r)))) for r in rows))
+            if on_heard:
+                on_heard(chunk.start - start[0] + len(chunk.samples) / SAMPLE_RATE)
             yield chunk.samples
 
     columns = list(mfcc_stream(samples()))
