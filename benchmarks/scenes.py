@@ -26,6 +26,7 @@ from syncnet.speaker_metrics import agreement, average_precision
 from syncnet.speaker_model import shipped_model
 
 DEV_SEED, TRAIN_SEED = 6, 7
+DEV_COPIES = 4  # of the whole list of scenes, each with other people by lot: 12 scenes of four faces say little
 HEADLINE = KINDS[:3]
 """Kinds of scenes that the figures for so many faces are over: one voice, voices in turn, the same changing places."""
 
@@ -122,12 +123,12 @@ def _verdict(label: str, measured: float, wanted: float) -> None:
     print(f"  {label:40s} wanted {wanted:5.1f} %  measured {measured:5.1f} %  {verdict}")
 
 
-def watch_all(title: str, people: Sequence[Cast], model: str, seed: int, every: int = 1) -> list[Seen]:
+def watch_all(title: str, people: Sequence[Cast], model: str, seed: int, every: int = 1, copies: int = 1) -> list[Seen]:
     """All made scenes of some people, or every so many of them, each seen once."""
     cv2.setNumThreads(1)
     watcher = Watcher(Encoder(model, threads=1))
     scenes = []
-    for number, scene in enumerate(made_scenes(people, seed)):
+    for number, scene in enumerate(made_scenes(people, seed, copies)):
         if number % every == 0:
             scenes.append(watcher.watch(scene))
         print(f"\r{title}: {number + 1} scenes of {len(people)} people", end="", file=sys.stderr, flush=True)
@@ -137,7 +138,7 @@ def watch_all(title: str, people: Sequence[Cast], model: str, seed: int, every: 
 
 def measure(model: str, *, peer: bool, films: bool, every: int) -> None:
     """Print the tables on dev."""
-    scenes = watch_all("dev", cast_of("dev"), model, DEV_SEED, every)
+    scenes = watch_all("dev", cast_of("dev"), model, DEV_SEED, every, DEV_COPIES)
     window = shipped_model().window
     print(f"split: dev, seed {DEV_SEED}, {len(scenes)} scenes; model {model}; constants (window {window}) from train")
     windows = sorted({*WINDOWS, window})

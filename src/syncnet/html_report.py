@@ -15,6 +15,7 @@ from syncnet.html_figures import heat_map, mouths, over_time
 from syncnet.html_page import facts, figure, page, section, table
 from syncnet.media import SAMPLE_RATE, read_sound
 from syncnet.results import SyncResult
+from syncnet.side import side
 from syncnet.strips import Strip
 from syncnet.timeline import Timeline, clock
 from syncnet.verdict import NORMS, Tolerance, Verdict
@@ -69,9 +70,9 @@ def _sentence(words: str, *, sure: bool) -> str:
 
 
 def _figures(result: SyncResult, found: Timeline) -> list[tuple[str, str]]:
-    pairs = [("offset", "no answer" if result.offset_ms is None else _side(result.offset_ms))]
+    pairs = [("offset", "no answer" if result.offset_ms is None else side(result.offset_ms))]
     if result.interval_ms:
-        pairs.append(("95 % interval", f"{_side(result.interval_ms[0])} to {_side(result.interval_ms[1])}"))
+        pairs.append(("95 % interval", f"{side(result.interval_ms[0])} to {side(result.interval_ms[1])}"))
     pairs += [
         ("confidence", f"{result.confidence:.1f}"),
         ("sure windows", f"{result.windows_used} of {result.windows_total}"),
@@ -109,7 +110,7 @@ def _mouths(result: SyncResult, found: Timeline, strips: Sequence[Strip], audio_
         if found.segments:
             shift = found.at((strip.start + strip.end) / 2)
             after = _sound(result.file, audio_track, strip.start + shift / 1e3, length)
-            how = f"red: the sound as it is, {_side(shift)}; green: the same once it is put in place"
+            how = f"red: the sound as it is, {side(shift)}; green: the same once it is put in place"
         caption = f"Track {strip.track} from {clock(strip.start)} on, every second picture at 25 a second; {how}."
         shown.append(figure(mouths(strip, before, after), caption))
     return section("Mouths and sound", "".join(shown), long=True)
@@ -131,8 +132,8 @@ def _stretches(found: Timeline) -> list[list[str]]:
         [
             clock(s.start_s),
             clock(s.end_s),
-            _side(s.offset_ms),
-            f"{_side(s.interval_ms[0])} to {_side(s.interval_ms[1])}",
+            side(s.offset_ms),
+            f"{side(s.interval_ms[0])} to {side(s.interval_ms[1])}",
         ]
         for s in found.segments
     ]
@@ -144,7 +145,7 @@ def _tracks(result: SyncResult) -> list[list[str]]:
             str(t.id),
             clock(t.start_s),
             clock(t.end_s),
-            "no answer" if t.offset_ms is None else _side(t.offset_ms) + ("" if not t.reasons else " (unsure)"),
+            "no answer" if t.offset_ms is None else side(t.offset_ms) + ("" if not t.reasons else " (unsure)"),
             f"{t.confidence:.1f}",
             f"{t.face_px:.0f} px, turned {t.yaw_deg:+.0f}°",
         ]
@@ -161,7 +162,7 @@ def _windows(result: SyncResult) -> str:
         windows = window_offsets(track.curves)
         for k in range(0, len(windows.times), step):
             if np.isfinite(windows.offset_ms[k]):
-                own = _side(float(windows.offset_ms[k]))
+                own = side(float(windows.offset_ms[k]))
                 rows.append([f"{windows.times[k]:.2f} s", str(track.id), own, f"{windows.confidence[k]:.2f}"])
     which = "every window" if step == 1 else f"one window in {step}; syncnet detect --csv writes them all"
     inside = f"<details><summary>{len(rows)} rows: {which}</summary>"
@@ -174,8 +175,3 @@ def _footer(result: SyncResult) -> str:
     made = f"Made by syncnet {syncnet.__version__}; model: {model}."
     norms = "; ".join(n.words for n in NORMS.values())
     return f"<footer><p>{escape(sign)}</p><p>{escape(made)}</p><p>Norms: {escape(norms)}.</p></footer>"
-
-
-def _side(offset_ms: float) -> str:
-    rounded = round(abs(offset_ms))
-    return "0 ms" if rounded == 0 else f"{rounded} ms {'late' if offset_ms > 0 else 'early'}"

@@ -14,6 +14,7 @@ import numpy as np
 from syncnet.combine import LEAST_RUNS, RUN_S, bootstrap_interval, dropped_mean, mean_curve, weighted_mean
 from syncnet.curves import HOP_S, Curves, Floats, WindowOffsets, distances, join, minima, window_offsets
 from syncnet.errors import NoAnswer
+from syncnet.side import side
 
 __all__ = [
     "HOP_S",
@@ -122,7 +123,7 @@ def assess(clip: ClipOffset, limits: TrustLimits) -> tuple[str, ...]:
         reasons.append(f"the confidence is low: {clip.confidence:.1f}, wanted {limits.confidence:g}")
     if clip.at_edge:
         reasons.append(
-            f"the best offset, audio {_side(clip.offset_ms)}, lies at the edge of the range that has sound: "
+            f"the best offset, audio {side(clip.offset_ms)}, lies at the edge of the range that has sound: "
             "the true one may be outside"
         )
     if clip.windows_used < limits.windows:
@@ -133,7 +134,7 @@ def assess(clip: ClipOffset, limits: TrustLimits) -> tuple[str, ...]:
         reasons.append(f"too short for an interval, which takes {LEAST_RUNS * RUN_S:g} s of speech")
     elif clip.interval_ms[1] - clip.interval_ms[0] > limits.interval_ms:
         low, high = clip.interval_ms
-        reasons.append(f"the interval is wide: from {_side(low)} to {_side(high)}")
+        reasons.append(f"the interval is wide: from {side(low)} to {side(high)}")
     agree, needed = agreement(clip, limits)
     if agree < needed:
         reasons.append(
@@ -142,7 +143,7 @@ def assess(clip: ClipOffset, limits: TrustLimits) -> tuple[str, ...]:
         )
     rival_ms, depth = _rival(clip, limits)
     if depth >= limits.rival_depth:
-        reasons.append(f"another offset, audio {_side(rival_ms)}, fits about as well ({depth:.0%} as deep)")
+        reasons.append(f"another offset, audio {side(rival_ms)}, fits about as well ({depth:.0%} as deep)")
     return tuple(reasons)
 
 
@@ -150,11 +151,8 @@ def in_words(offset_ms: float) -> str:
     """Say an offset so that nobody needs to know the sign convention."""
     if round(abs(offset_ms)) < JUST_NOTICEABLE_MS:
         return f"audio and picture are in sync (within {JUST_NOTICEABLE_MS:g} ms)"
-    return f"audio is {_side(offset_ms)} ({'lags' if offset_ms > 0 else 'leads'} the picture)"
+    return f"audio is {side(offset_ms)} ({'lags' if offset_ms > 0 else 'leads'} the picture)"
 
-
-def _side(offset_ms: float) -> str:
-    return f"{round(abs(offset_ms))} ms {'late' if offset_ms > 0 else 'early'}"
 
 
 def agreement(clip: ClipOffset, limits: TrustLimits) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from syncnet.curves import ROWS, Curves
 from syncnet.evidence import Blocks, join, pool
 from syncnet.offset import ClipOffset
+from syncnet.side import side
 from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Kind, Segment, Timeline
 from syncnet.timeline_fit import fit
 
@@ -73,7 +74,7 @@ def reconciled(found: Timeline, whole: ClipOffset, reasons: Sequence[str]) -> Ti
     against = tuple(dict.fromkeys((*reasons, *found.reasons)))
     other = found.segments[0].offset_ms
     if abs(other - whole.offset_ms) > NOTICEABLE_MS:
-        apart = f"two ways of reading the windows disagree: {_side(whole.offset_ms)} and {_side(other)}"
+        apart = f"two ways of reading the windows disagree: {side(whole.offset_ms)} and {side(other)}"
         against = (*against, apart)
     return _throughout(found, whole, against)
 
@@ -86,7 +87,3 @@ def _throughout(found: Timeline, whole: ClipOffset, reasons: tuple[str, ...]) ->
     kind: Kind = "in sync" if abs(ms) <= IN_SYNC_MS else "constant"
     inherited = tuple(replace(stretch, offset_ms=ms) for stretch in found.inherited)
     return replace(found, kind=kind, segments=(segment,), inherited=inherited, reasons=reasons)
-
-
-def _side(offset_ms: float) -> str:
-    return f"{abs(offset_ms):.0f} ms {'late' if offset_ms > 0 else 'early'}"

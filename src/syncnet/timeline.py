@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from syncnet.side import side
+
 Kind = Literal["in sync", "constant", "drift", "steps", "intermittent", "undecided"]
 
 IN_SYNC_MS = 20.0
@@ -135,10 +137,3 @@ def clock(time_s: float) -> str:
     minutes, seconds = divmod(rest, 600)
     sign = "-" if time_s < 0 and tenths else ""
     return sign + (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{seconds / 10:04.1f}"
-
-
-def side(offset_ms: float) -> str:
-    """An offset in words, as "120 ms late"."""
-    if round(offset_ms) == 0:
-        return "0 ms off"
-    return f"{abs(offset_ms):.0f} ms " + ("late" if offset_ms > 0 else "early")

@@ -18,8 +18,9 @@ from syncnet.evidence import Blocks, Evidence, best_line, best_path, evidence, i
 from syncnet.refine_offset import Refined, refine, refine_shots
 from syncnet.remainder import reasons_against
 from syncnet.shot_offsets import best_shot_line, shot_edges, shot_evidence
+from syncnet.side import side
 from syncnet.step_path import SMALLEST_STEP_MS, boundaries, cut_before, shot_boundaries, without_small_steps
-from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Inherited, Kind, Segment, Timeline, clock, side
+from syncnet.timeline import IN_SYNC_MS, NOTICEABLE_MS, Inherited, Kind, Segment, Timeline, clock
 
 SMALLEST_DRIFT_MS = 30.0
 STEEPEST = 0.05

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from syncnet.errors import InputError
+from syncnet.side import side
 from syncnet.timeline import Timeline, clock
 
 State = Literal["pass", "warn", "fail", "none"]
@@ -108,20 +109,20 @@ def judge(
     """
     if offset_ms is None:
         return Verdict("none", limits, None, f"no verdict: {'; '.join(reasons) or 'there is no answer'}")
-    side, but = _side(offset_ms), "; ".join(reasons) or "it is unsure"
+    stands, but = side(offset_ms), "; ".join(reasons) or "it is unsure"
     low, high = limits.range_ms
     if not low <= offset_ms <= high:
         if not trusted:
-            return Verdict("none", limits, offset_ms, f"no verdict: audio seems {side}, but {but}")
-        return Verdict("fail", limits, offset_ms, f"fail: audio is {side}, allowed is {_allowed(limits)}")
+            return Verdict("none", limits, offset_ms, f"no verdict: audio seems {stands}, but {but}")
+        return Verdict("fail", limits, offset_ms, f"fail: audio is {stands}, allowed is {_allowed(limits)}")
     if not trusted:
-        return Verdict("warn", limits, offset_ms, f"warning: audio seems {side}, but {but}")
+        return Verdict("warn", limits, offset_ms, f"warning: audio seems {stands}, but {but}")
     if interval_ms is not None and not (low <= interval_ms[0] and interval_ms[1] <= high):
-        reach = f"its 95 % interval, {_side(interval_ms[0])} to {_side(interval_ms[1])}, leaves {_allowed(limits)}"
-        return Verdict("warn", limits, offset_ms, f"warning: audio is {side}; {reach}")
+        reach = f"its 95 % interval, {side(interval_ms[0])} to {side(interval_ms[1])}, leaves {_allowed(limits)}"
+        return Verdict("warn", limits, offset_ms, f"warning: audio is {stands}; {reach}")
     if _noticed(limits, offset_ms):
-        return Verdict("warn", limits, offset_ms, f"warning: audio is {side}: accepted, but people notice it")
-    return Verdict("pass", limits, offset_ms, f"pass: audio is {side}, allowed is {_allowed(limits)}")
+        return Verdict("warn", limits, offset_ms, f"warning: audio is {stands}: accepted, but people notice it")
+    return Verdict("pass", limits, offset_ms, f"pass: audio is {stands}, allowed is {_allowed(limits)}")
 
 
 def _noticed(limits: Tolerance, offset_ms: float) -> bool:
@@ -151,8 +152,3 @@ def judge_timeline(limits: Tolerance, found: Timeline) -> Verdict:
 
 def _allowed(limits: Tolerance) -> str:
     return f"{limits.lead_ms:g} ms early to {limits.lag_ms:g} ms late ({limits.name})"
-
-
-def _side(offset_ms: float) -> str:
-    rounded = round(abs(offset_ms))
-    return "0 ms off" if rounded == 0 else f"{rounded} ms {'late' if offset_ms > 0 else 'early'}"

@@ -26,6 +26,7 @@ from syncnet.model.natural import (
 )
 from syncnet.model.separation import LEAST, NOTHING, Line, classes, draw_line
 from syncnet.model.shards import Clip
+from syncnet.side import side
 
 Word = Literal["kept", "re-aligned", "cut", "dropped", "not scored"]
 
@@ -229,7 +230,7 @@ def _verdict(clip: Clip, fit: Fit, evidence: Evidence, centre: float, shift: flo
         return told("dropped", "silence", ())
     far = _far_offset(fit, evidence, centre, score, line, config)
     if far is not None:
-        return told("re-aligned", f"sound steadily {_side(far)}", whole, far)
+        return told("re-aligned", f"sound steadily {side(far)}", whole, far)
     if not np.isfinite(score):
         return told("dropped", "too little sound beside the lips", ())
     if score < line.score:
@@ -243,9 +244,9 @@ def _verdict(clip: Clip, fit: Fit, evidence: Evidence, centre: float, shift: flo
     source = "" if abs(shift - centre) < 1.0 or not offset else " (its own)"
     if spans != whole:
         lost = clip.frames - sum(b - a for a, b in spans)
-        return told("cut", f"{lost} frames fit no sound; rest {_side(offset)}", spans, offset)
+        return told("cut", f"{lost} frames fit no sound; rest {side(offset)}", spans, offset)
     if offset:
-        return told("re-aligned", f"sound {_side(offset)}{source}", whole, offset)
+        return told("re-aligned", f"sound {side(offset)}{source}", whole, offset)
     return told("kept", "fits", whole)
 
 
@@ -295,9 +296,3 @@ def _spans(fit: Fit, clip: Clip, offset: float, lines: Sequence[Line], config: R
     if kept and kept[-1][1] == judged < clip.frames:
         kept[-1][1] = clip.frames  # what was not judged goes with what was
     return tuple((a, b) for a, b in kept if b - a >= config.least_frames)
-
-
-def _side(offset_ms: float) -> str:
-    if not offset_ms:
-        return "in sync"
-    return f"{abs(round(offset_ms))} ms {'late' if offset_ms > 0 else 'early'}"
