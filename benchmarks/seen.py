@@ -25,7 +25,7 @@ from syncnet.media import frames
 from syncnet.sound_features import SoundFeatures, sound_features
 from syncnet.tracks import MouthTrack, mouth_tracks
 
-_CODE = "container mp4 media pictures sound mfcc sound_features shots faces cascade tracks".split()
+_CODE = "container mp4 media pictures sound mfcc sound_features shrink shots faces cascade crop_roll tracks".split()
 
 
 @dataclass(frozen=True)
