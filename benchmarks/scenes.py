@@ -26,7 +26,7 @@ from syncnet.speaker_metrics import agreement, average_precision
 from syncnet.speaker_model import shipped_model
 
 DEV_SEED, TRAIN_SEED = 6, 7
-DEV_COPIES = 4  # of the whole list of scenes, each with other people by lot: 12 scenes of four faces say little
+COPIES = 4  # of the whole list of scenes, each with other people by lot: 12 scenes of four faces say little
 HEADLINE = KINDS[:3]
 """Kinds of scenes that the figures for so many faces are over: one voice, voices in turn, the same changing places."""
 
@@ -138,7 +138,7 @@ def watch_all(title: str, people: Sequence[Cast], model: str, seed: int, every: 
 
 def measure(model: str, *, peer: bool, films: bool, every: int) -> None:
     """Print the tables on dev."""
-    scenes = watch_all("dev", cast_of("dev"), model, DEV_SEED, every, DEV_COPIES)
+    scenes = watch_all("dev", cast_of("dev"), model, DEV_SEED, every, COPIES)
     window = shipped_model().window
     print(f"split: dev, seed {DEV_SEED}, {len(scenes)} scenes; model {model}; constants (window {window}) from train")
     windows = sorted({*WINDOWS, window})
@@ -175,7 +175,7 @@ def main() -> None:
         from scene_tune import tune
 
         people = cast_of("train", HeldOut.of(given.model), given.more)
-        tune(watch_all("train", people, given.model, TRAIN_SEED, given.every), given.model, len(people))
+        tune(watch_all("train", people, given.model, TRAIN_SEED, given.every, COPIES), given.model, len(people))
         return
     peer = not given.no_peer and WEIGHTS.is_file()
     if not peer and not given.no_peer:
