@@ -1,4 +1,4 @@
-"""The training loop, to be read in a sitting: draw a batch, ask the loss, step, average, now and then look and save."""
+"""The training loop, short enough to read at one go: draw a batch, ask the loss, step, average, now and then look and save."""
 
 import contextlib
 import math
