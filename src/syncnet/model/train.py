@@ -1,4 +1,4 @@
-"""The training loop, short enough to read at one go: draw a batch, ask the loss, step, average, now and then look and save."""
+"""The training loop, in one piece: draw a batch, ask the loss, step, average, now and then look and save."""
 
 import contextlib
 import math
