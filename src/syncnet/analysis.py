@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnet.curves import gather
+from syncnet.curves import Curves, distances, gather
 from syncnet.encoder import DEFAULT_MODEL, WINDOW_FRAMES, WINDOW_S, Encoder, default_encoder
 from syncnet.errors import InputError, NoAnswer
 from syncnet.media import FPS, frames, probe
-from syncnet.offset import ClipOffset, Curves, TrustLimits, clip_offset, distances
+from syncnet.offset import ClipOffset, TrustLimits, clip_offset
 from syncnet.presence import STEADY_DB, STILL, is_chance, lip_movement, sound_rise
 from syncnet.results import SyncResult, TrackResult
 from syncnet.sound_features import MFCC_RATE, SoundFeatures, sound_features

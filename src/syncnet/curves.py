@@ -156,7 +156,11 @@ def join(parts: Sequence[Curves]) -> Curves:
 
 
 def gather(parts: list[Curves]) -> Curves:
-    """Put curves together as `join` does, taking each off the list once it is copied: a film's are not held twice."""
+    """Put curves together as `join` does, taking each off the list once it is copied: a film's are not held twice.
+
+    parts: at least one, all over the same offsets, which is not checked; empty afterwards. Returns Curves of all their
+    windows, in order.
+    """
     times, offsets = np.concatenate([part.times for part in parts]), parts[0].offsets_s
     whole = np.empty((len(times), len(offsets)), np.float32)
     last = len(times)

@@ -84,8 +84,8 @@ class Measuring:
         sound = sound_features(path, self._audio_track, [], lambda seconds: told(_READING * seconds))
 
         def recalled() -> Iterator[MouthTrack]:
-            for track in seen.stretches:
-                told(_READING * length + (1 - _READING) * (track.end - seen.span[0]))
+            for number, track in enumerate(seen.stretches):
+                told((_READING + (1 - _READING) * number / len(seen.stretches)) * length)
                 yield replace(track, start=track.start + moved_s)
 
         said = compare(recalled(), sound, _Recalling(self._encoder, seen.videos), range_s=self._range_s)

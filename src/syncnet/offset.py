@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from syncnet.combine import LEAST_RUNS, RUN_S, bootstrap_interval, dropped_mean, mean_curve, weighted_mean
-from syncnet.curves import HOP_S, Curves, Floats, WindowOffsets, distances, join, minima, window_offsets
+from syncnet.curves import HOP_S, Curves, Floats, WindowOffsets, distances, minima, window_offsets
 from syncnet.errors import NoAnswer
 from syncnet.side import side
 
@@ -28,7 +28,6 @@ __all__ = [
     "distances",
     "dropped_mean",
     "in_words",
-    "join",
     "mean_curve",
     "weighted_mean",
     "window_offsets",
